@@ -1,0 +1,5 @@
+"""`python -m rnnprobe`."""
+
+from rnnprobe.cli import main
+
+main()

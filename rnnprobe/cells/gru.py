@@ -1,0 +1,206 @@
+"""The GRU family.
+
+    r = ψ(x·W_r + h·U_r + b_r)        z = ψ(x·W_z + h·U_z + b_z)        h' = z·h + (1 - z)·n
+    n = φ(x·W_n + b_n + (r·h)·U_n)              reset before the product
+    n = φ(x·W_n + b_n + r·(h·U_n + d_n))        reset after it; d is the recurrent bias, added for r and z as well
+
+TensorFlow 1 `GRUCell` (`rnn_cell_impl.py`; its u is z), Keras `GRU` (`recurrent.py`, `gru.py`; its h is n) and
+`CuDNNGRU` (`cudnn_recurrent.py`); cells.md, sections 1, 3 and 9.3. In all of them z keeps the old state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rnnprobe.cells.activations import activate
+from rnnprobe.cells.options import ACTIVATION, RECURRENT_ACTIVATION, RESET, SIGMOID, TANH
+from rnnprobe.types import Cell, OptionValue, Part, Signal, Weight, Xp
+
+
+def project(xp: Xp, w: Mapping[str, Any], x: Any, options: Mapping[str, OptionValue]) -> Any:
+    """x·W + b, `[..., 3 · units]`, gates r, z, n; with the recurrent bias of r and z."""
+    shares = []
+    for group in ("rz", "n"):
+        share = xp.matmul(x, w[f"kernel_{group}"])
+        if f"bias_{group}" in w:
+            share = share + w[f"bias_{group}"]
+        shares.append(share)
+    if "recurrent_bias_rz" in w:
+        shares[0] = shares[0] + w["recurrent_bias_rz"]
+    return xp.concatenate(shares)
+
+
+def step(
+    xp: Xp, w: Mapping[str, Any], z: Any, state: Mapping[str, Any], options: Mapping[str, OptionValue]
+) -> dict[str, Any]:
+    """One step from z `[batch, 3 · units]` and h `[batch, units]`."""
+    psi, h = options["recurrent_activation"], state["h"]
+    x_r, x_z, x_n = xp.split(z, 3)
+    h_r, h_z = xp.split(xp.matmul(h, w["recurrent_kernel_rz"]), 2)
+    r_pre, z_pre = x_r + h_r, x_z + h_z
+    r, update = activate(xp, psi, r_pre), activate(xp, psi, z_pre)
+    if options["reset"] == "before":
+        n_pre = x_n + xp.matmul(r * h, w["recurrent_kernel_n"])
+    else:
+        recurrent = xp.matmul(h, w["recurrent_kernel_n"])
+        if "recurrent_bias_n" in w:
+            recurrent = recurrent + w["recurrent_bias_n"]
+        n_pre = x_n + r * recurrent
+    n = activate(xp, options["activation"], n_pre)
+    return {
+        "h": update * h + (1.0 - update) * n,
+        "r": r,
+        "z": update,
+        "n": n,
+        "r_pre": r_pre,
+        "z_pre": z_pre,
+        "n_pre": n_pre,
+    }
+
+
+_RESET_BEFORE = replace(RESET, choices=("before",))
+_RESET_AFTER = replace(RESET, default="after", choices=("after",))
+_TF1_GATES = ("r", "z", "n")
+_KERAS_GATES = ("z", "r", "n")
+
+
+def _tf1_pair(scope: str, gates: tuple[str, ...]) -> tuple[Weight, Weight]:
+    """The kernel and bias of one of GRUCell's two products: the input's rows first, h's below."""
+    lower, camel = scope, f"{scope.capitalize()}/Linear"
+    columns = f"{len(gates)} * units"
+    return (
+        Weight(
+            f"{scope}_kernel",
+            (f"{lower}/kernel", f"{lower}/weights", f"{camel}/Matrix"),
+            ("input_size + units", columns),
+            (Part("kernel", "input_size", gates), Part("recurrent_kernel", "units", gates)),
+        ),
+        Weight(
+            f"{scope}_bias",
+            (f"{lower}/bias", f"{lower}/biases", f"{camel}/Bias"),
+            (columns,),
+            (Part("bias", columns, gates),),
+        ),
+    )
+
+
+GRU = Cell(
+    name="gru",
+    title="GRU",
+    framework="tf1",
+    scopes=("gru_cell", "GRUCell"),
+    classes=("GRUCell",),
+    weights=(*_tf1_pair("gates", ("r", "z")), *_tf1_pair("candidate", ("n",))),
+    gates=_TF1_GATES,
+    spelled=("r", "u", "c"),
+    order=(("r", "z"), ("n",)),
+    signals=(
+        Signal("h", "state"),
+        *(Signal(gate, "gate") for gate in "rzn"),
+        *(Signal(f"{gate}_pre", "pre") for gate in "rzn"),
+    ),
+    options=(ACTIVATION, SIGMOID, _RESET_BEFORE),
+    project=project,
+    step=step,
+)
+
+_KERNEL = Weight("kernel", ("kernel", "W"), ("input_size", "3 * units"), (Part("kernel", "input_size", _KERAS_GATES),))
+_RECURRENT_KERNEL = Weight(
+    "recurrent_kernel",
+    ("recurrent_kernel", "U"),
+    ("units", "3 * units"),
+    (Part("recurrent_kernel", "units", _KERAS_GATES),),
+)
+
+KERAS_GRU = replace(
+    GRU,
+    name="keras_gru",
+    title="Keras GRU",
+    framework="keras",
+    scopes=("gru_cell",),
+    classes=("GRU", "GRUCell"),
+    weights=(
+        _KERNEL,
+        _RECURRENT_KERNEL,
+        Weight("bias", ("bias", "b"), ("3 * units",), (Part("bias", "3 * units", _KERAS_GATES),), optional=True),
+    ),
+    gates=_KERAS_GATES,
+    spelled=("z", "r", "h"),
+    options=(ACTIVATION, RECURRENT_ACTIVATION, RESET),
+)
+"""Without a second row of biases; without any bias, only the configuration tells whether it resets after."""
+
+KERAS_GRU_RESET_AFTER = replace(
+    KERAS_GRU,
+    name="keras_gru_reset_after",
+    title="Keras GRU, reset after",
+    weights=(
+        _KERNEL,
+        _RECURRENT_KERNEL,
+        Weight(
+            "bias",
+            ("bias",),
+            ("2", "3 * units"),
+            (Part("bias", "1", _KERAS_GATES), Part("recurrent_bias", "1", _KERAS_GATES)),
+        ),
+    ),
+    options=(ACTIVATION, RECURRENT_ACTIVATION, _RESET_AFTER),
+)
+
+KERAS1_GRU = replace(
+    KERAS_GRU,
+    name="keras1_gru",
+    title="Keras 1 GRU, an array a gate",
+    scopes=(),
+    weights=tuple(
+        weight
+        for gate, letter in zip(_KERAS_GATES, "zrh", strict=True)
+        for weight in (
+            Weight(
+                f"kernel_{gate}",
+                (f"W_{letter}",),
+                ("input_size", "units"),
+                (Part("kernel", "input_size", (gate,)),),
+            ),
+            Weight(
+                f"recurrent_kernel_{gate}",
+                (f"U_{letter}",),
+                ("units", "units"),
+                (Part("recurrent_kernel", "units", (gate,)),),
+            ),
+            Weight(f"bias_{gate}", (f"b_{letter}",), ("units",), (Part("bias", "units", (gate,)),)),
+        )
+    ),
+    options=(ACTIVATION, RECURRENT_ACTIVATION, _RESET_BEFORE),
+)
+
+KERAS_CUDNN_GRU = replace(
+    KERAS_GRU,
+    name="keras_cudnn_gru",
+    title="Keras CuDNNGRU",
+    scopes=(),
+    classes=("CuDNNGRU",),
+    weights=(
+        Weight(
+            "kernel",
+            ("kernel",),
+            ("input_size", "3 * units"),
+            (Part("kernel", "input_size", _KERAS_GATES, cudnn=True),),
+        ),
+        Weight(
+            "recurrent_kernel",
+            ("recurrent_kernel",),
+            ("units", "3 * units"),
+            (Part("recurrent_kernel", "units", _KERAS_GATES, cudnn=True),),
+        ),
+        Weight(
+            "bias",
+            ("bias",),
+            ("6 * units",),
+            (Part("bias", "3 * units", _KERAS_GATES), Part("recurrent_bias", "3 * units", _KERAS_GATES)),
+        ),
+    ),
+    options=(TANH, SIGMOID, _RESET_AFTER),
+)

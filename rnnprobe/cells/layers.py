@@ -1,0 +1,49 @@
+"""Cells with weights: does a set of stored tensors fit a cell, and what does a layer of it record?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.cells.shapes import evaluate, solve
+from rnnprobe.types import Cell, Layer, Signal, Tensor, Value
+
+
+def fit(cell: Cell, weights: Mapping[str, Tensor]) -> dict[str, int] | None:
+    """The sizes for which the tensors satisfy a cell's shape formulas.
+
+    Args:
+        cell: the cell.
+        weights: role → tensor.
+
+    Returns:
+        `input_size`, `units`, `output_size`; or None where a weight is missing or a shape does not fit.
+    """
+    shapes = []
+    for weight in cell.weights:
+        tensor = weights.get(weight.role)
+        if tensor is not None:
+            shapes.append((weight.shape, tensor.shape))
+        elif not weight.optional:
+            return None
+    return solve(shapes)
+
+
+def defaults(cell: Cell, known: Mapping[str, Value] | None = None) -> dict[str, Value]:
+    """Every option of a layer of this cell: what is known, and for the rest the framework's default, assumed."""
+    known = known or {}
+    values = {
+        option.name: Value(option.default, "cell" if len(option.choices) == 1 else "assumed")
+        for option in (*cell.options, RESIDUAL)
+    }
+    return values | {name: value for name, value in known.items() if name in values}
+
+
+def signals(layer: Layer) -> tuple[Signal, ...]:
+    """What a layer records: the cell's signals that its weights allow."""
+    return tuple(s for s in layer.cell.signals if not s.needs or s.needs in layer.weights)
+
+
+def signal_sizes(layer: Layer) -> dict[str, int]:
+    """Signal → its width."""
+    return {signal.name: evaluate(signal.size, layer.sizes) for signal in signals(layer)}

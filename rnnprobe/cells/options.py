@@ -1,0 +1,19 @@
+"""The options that cells share. A cell with another default says so with `dataclasses.replace`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rnnprobe.cells.activations import ACTIVATIONS
+from rnnprobe.types import Option
+
+ACTIVATION = Option("activation", "tanh", tuple(ACTIVATIONS), "Activation of the candidate, and of c on its way to h.")
+RECURRENT_ACTIVATION = Option("recurrent_activation", "sigmoid", tuple(ACTIVATIONS), "Activation of the other gates.")
+TANH = replace(ACTIVATION, choices=("tanh",))
+SIGMOID = replace(RECURRENT_ACTIVATION, choices=("sigmoid",))
+FORGET_BIAS = Option("forget_bias", 1.0, help="Added to the forget gate at run time (TensorFlow 1 cells).")
+CELL_CLIP = Option("cell_clip", None, help="c is clipped to ± this, before h is computed from it.")
+PROJ_CLIP = Option("proj_clip", None, help="The projected h is clipped to ± this.")
+RESET = Option("reset", "before", ("before", "after"), "GRU: whether r is applied before or after the product.")
+RESIDUAL = Option("residual", False, help="The layer's input is added to what it passes on.")
+"""Of a layer rather than a cell: every layer has it."""

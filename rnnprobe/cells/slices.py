@@ -1,0 +1,93 @@
+"""The blocks of a layer's stored tensors, gate by gate, and the arrays that its equations take.
+
+Everything that needs to know which columns are which gate asks here, and `Part` is where that is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnprobe.cells.shapes import evaluate
+from rnnprobe.types import ALL, Array, Layer, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class GateSlice:
+    """One gate's block of one part, or a part without gates.
+
+    Attributes:
+        part: `kernel`, `recurrent_kernel`, `bias` …
+        gate: `i`, `f` …, or empty.
+        tensor: where it is stored.
+        rows: along the tensor's first axis; for a vector, its elements.
+        columns: along the last axis of a matrix; all for a vector.
+        shape: what `load` returns.
+        cudnn: stored transposed, as cuDNN wants it; `load` puts it right.
+    """
+
+    part: str
+    gate: str
+    tensor: Tensor
+    rows: slice
+    columns: slice
+    shape: tuple[int, ...]
+    cudnn: bool = False
+
+    def load(self) -> Array:
+        """The block, `[rows, units]` or `[units]`, ready for `x · block`."""
+        stored = self.tensor.load(self.rows)
+        if stored.ndim > 1:
+            stored = stored[..., self.columns]
+        if self.cudnn:
+            return np.ascontiguousarray(stored).reshape(self.shape[1], self.shape[0]).T
+        return stored.reshape(self.shape)
+
+
+def slices(layer: Layer) -> Iterator[GateSlice]:
+    """Every block of a layer, in stored order."""
+    for weight in layer.cell.weights:
+        tensor = layer.weights.get(weight.role)
+        if tensor is None:
+            continue
+        start = 0
+        for part in weight.parts:
+            extent = evaluate(part.rows, layer.sizes)
+            stop = start + extent
+            if len(tensor.shape) == 1:
+                width = extent // max(len(part.gates), 1)
+                for k, gate in enumerate(part.gates or ("",)):
+                    rows = slice(start + k * width, start + (k + 1) * width)
+                    yield GateSlice(part.name, gate, tensor, rows, ALL, (width,))
+            else:
+                width = tensor.shape[-1] // max(len(part.gates), 1)
+                shape = (width,) if part.name.endswith("bias") else (extent, width)
+                for k, gate in enumerate(part.gates or ("",)):
+                    columns = slice(k * width, (k + 1) * width)
+                    yield GateSlice(part.name, gate, tensor, slice(start, stop), columns, shape, part.cudnn)
+            start = stop
+
+
+def assemble(layer: Layer) -> dict[str, Array]:
+    """The parts of a layer as its equations take them; its tensors are read here, each byte once.
+
+    Returns:
+        Part name → `[rows, gates · units]` or `[gates · units]`, the gates in the order of `Cell.order`; a part holds
+        those gates that it has. Where `Cell.order` has several groups, each is an array of its own, named
+        `kernel_rz`, `kernel_n` and so on.
+    """
+    blocks: dict[str, dict[str, Array]] = {}
+    for block in slices(layer):
+        blocks.setdefault(block.part, {})[block.gate] = block.load()
+    groups = layer.cell.order
+    arrays = {}
+    for part, gates in blocks.items():
+        if "" in gates:
+            arrays[part] = gates[""]
+            continue
+        for group in groups:
+            name = part if len(groups) == 1 else f"{part}_{''.join(group)}"
+            arrays[name] = np.concatenate([gates[gate] for gate in group if gate in gates], axis=-1)
+    return arrays

@@ -1,0 +1,495 @@
+"""The data that flows from stage to stage. Classes here hold data; what is done with it lives in the stages.
+
+Shapes are written `[time, batch, units]`. Sizes are counts of elements, never bytes, unless a name says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+ALL = slice(None)
+
+Direction: TypeAlias = Literal["forward", "backward"]
+
+# Where the value of an option comes from, strongest last:
+#   assumed  nothing in the file says it; the framework's own default
+#   cell     the cell leaves no choice
+#   weights  the names and shapes of the stored tensors imply it
+#   config   the Keras configuration stored with the weights
+#   graph    the graph stored with the weights
+#   flag     the user said so
+Evidence: TypeAlias = Literal["assumed", "cell", "weights", "config", "graph", "flag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named array in a file. Its byte range was validated when the file was opened; nothing is read until `load`.
+
+    Attributes:
+        name: as stored.
+        shape: `()` for a scalar.
+        dtype: NumPy's name of the dtype (`float32`, `bfloat16`, `string` …), also of those that can't be loaded.
+        read: `read(rows)` returns the array, or the rows of it along its first axis. Called through `load` alone.
+        problem: why the values can't be loaded (an unsupported dtype, a data file that is missing), or empty.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[slice], Array]
+    problem: str = ""
+
+    def load(self, rows: slice = ALL) -> Array:
+        """The values, or those of `rows` along the first axis, reading these rows' own bytes alone.
+
+        Raises:
+            BadInput: the bytes are damaged, or `problem` says why there are none.
+        """
+        return self.read(rows)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the values as stored; 0 where the dtype has no fixed width."""
+        try:
+            return self.size * np.dtype(self.dtype).itemsize
+        except TypeError:
+            return 0
+
+
+@dataclass(frozen=True, slots=True)
+class KerasConfig:
+    """A Keras model's configuration, as data: nothing in it is ever executed.
+
+    Attributes:
+        model: the object with `class_name` and `config`.
+        version: the `keras_version` that wrote it, or empty.
+        backend: `tensorflow`, `theano` …, or empty.
+    """
+
+    model: Mapping[str, Any]
+    version: str = ""
+    backend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a path held. Tensor names are unique; a dtype that can't be loaded is listed all the same.
+
+    Attributes:
+        path: the path as it was resolved: a bundle's prefix, or the file.
+        format: in words, for the reports: `TensorFlow V2 bundle`, `Keras HDF5 weights` …
+        tensors: everything stored, by name, in the file's own order.
+        set_apart: names of tensors that are no weights, and what they are (`Adam slot of x`, `moving average of x`,
+            `counter`).
+        groups: for Keras files, the stored layer → names of its tensors, in the order that the writer gave them.
+        config: the Keras configuration, where one came along.
+        graph: the `MetaGraphDef` or `GraphDef` that came along, as a parsed protobuf message.
+        writer: the framework release that wrote the file (`TensorFlow 1.4.0`, `Keras 2.2.4`), or empty.
+        notes: what the reader noticed and a report should say.
+    """
+
+    path: Path
+    format: str
+    tensors: Mapping[str, Tensor]
+    set_apart: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    config: KerasConfig | None = None
+    graph: Any = None
+    writer: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors that are not set apart."""
+        return {name: tensor for name, tensor in self.tensors.items() if name not in self.set_apart}
+
+
+Xp: TypeAlias = Any
+"""A NumPy-like namespace: `rnnprobe.cells.namespace` says which functions a cell may call on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block of a stored tensor that plays one part in the equations.
+
+    Attributes:
+        name: `kernel` (meets the input), `recurrent_kernel` (meets h), `bias`, `recurrent_bias`, `peephole`,
+            `projection`.
+        rows: its extent along the first axis, as a formula of the layer's sizes.
+        gates: the gates side by side along the last axis, in stored order; empty where the part has no gates.
+        cudnn: each gate's block is stored as cuDNN wants it, transposed (cells.md, section 3).
+    """
+
+    name: str
+    rows: str
+    gates: tuple[str, ...] = ()
+    cudnn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A tensor that a cell stores.
+
+    Attributes:
+        role: its name in reports and in `Layer.weights`.
+        names: the names below the cell's scope, one for each naming era.
+        shape: a formula of `input_size`, `units` and `output_size` for each axis.
+        parts: the blocks in it, stacked along the first axis.
+        optional: the cell works without it.
+    """
+
+    role: str
+    names: tuple[str, ...]
+    shape: tuple[str, ...]
+    parts: tuple[Part, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that a cell computes at each step and that can be recorded.
+
+    Attributes:
+        name: `h`, `c`, `f`, `f_pre` …
+        kind: `state` (goes on to the next step), `gate` (after its activation), `pre` (before it), `hidden` (neither).
+        size: a formula of the layer's sizes.
+        needs: the role of the weight without which there is no such signal, or empty.
+    """
+
+    name: str
+    kind: Literal["state", "gate", "pre", "hidden"]
+    size: str = "units"
+    needs: str = ""
+
+
+OptionValue: TypeAlias = float | str | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A number or choice that changes what a cell computes and that its weights don't hold.
+
+    Attributes:
+        name: as in the reports; the flag is the same word with dashes.
+        default: the framework's own.
+        choices: the valid words, or empty for a number; a single one where the cell leaves no choice.
+        help: for `--help`.
+    """
+
+    name: str
+    default: OptionValue
+    choices: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A recurrent cell as a table and two pure functions.
+
+    Attributes:
+        name: unique among `rnnprobe.cells.CELLS`.
+        title: for the reports.
+        framework: `tf1` or `keras`: whose storage the weights follow.
+        scopes: the variable scopes that TensorFlow 1 gave it, in each era (without a `_1` suffix).
+        classes: the class names that a Keras config or a name scope knows it by.
+        weights: what it stores.
+        gates: in stored order.
+        spelled: the writer's own letters for `gates`.
+        order: the gates in the order in which the equations split a part; each group is an array of its own.
+        signals: what `step` returns, states first.
+        options: what the weights can't say.
+        project: `project(xp, w, x, options)`: what needs no recurrence, for all steps at once. `x` is
+            `[..., input_size]`; returns `[..., k]`.
+        step: `step(xp, w, z, state, options)`: one step. `z` is `[batch, k]`, one step of what `project` returned;
+            `state` maps each state to `[batch, size]`; returns every signal by name, the new states among them.
+            `w` is what `rnnprobe.cells.slices.assemble` returns.
+    """
+
+    name: str
+    title: str
+    framework: Literal["tf1", "keras"]
+    scopes: tuple[str, ...]
+    classes: tuple[str, ...]
+    weights: tuple[Weight, ...]
+    gates: tuple[str, ...]
+    spelled: tuple[str, ...]
+    order: tuple[tuple[str, ...], ...]
+    signals: tuple[Signal, ...]
+    options: tuple[Option, ...]
+    project: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, OptionValue]], Any]
+    step: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, OptionValue]], dict[str, Any]]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the states."""
+        return tuple(signal.name for signal in self.signals if signal.kind == "state")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The value of an option, and where it comes from."""
+
+    value: OptionValue
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Steps that a layer skips, holding its states (Keras `Masking`, an `Embedding` with `mask_zero`).
+
+    Attributes:
+        source: the embedding whose ids count, or the name outside of the network whose features count.
+        value: a step is skipped where its id, or every one of its features, equals this.
+    """
+
+    source: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What enters a layer.
+
+    Attributes:
+        sources: names of layers or embeddings of the network; any other name is outside of it, and the user gives
+            what it computes (`input` is the model's own input).
+        merge: how several sources become one: `concat` along the features, `sum`, `mul`, `ave`.
+        mask: the steps to skip, or None.
+        evidence: where the wiring comes from.
+    """
+
+    sources: tuple[str, ...] = ("input",)
+    merge: str = "concat"
+    mask: Mask | None = None
+    evidence: Evidence = "assumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A cell with its weights and its place. Every weight's shape satisfies the cell's formula for `sizes`.
+
+    Attributes:
+        name: unique in the network; what `--layer` takes.
+        scope: where its weights lie in the checkpoint; two layers with one scope share their weights.
+        cell: the cell.
+        weights: role → stored tensor.
+        sizes: `input_size`, `units`, `output_size`.
+        direction: whether time runs forward or backward through it.
+        options: every option of the cell, and `residual` (its input is added to what it passes on).
+        feed: what enters it.
+    """
+
+    name: str
+    scope: str
+    cell: Cell
+    weights: Mapping[str, Tensor]
+    sizes: Mapping[str, int]
+    options: Mapping[str, Value]
+    direction: Direction = "forward"
+    feed: Feed = Feed()
+
+    @property
+    def input_size(self) -> int:
+        """Features per step that enter."""
+        return self.sizes["input_size"]
+
+    @property
+    def units(self) -> int:
+        """The width of the gates."""
+        return self.sizes["units"]
+
+    @property
+    def output_size(self) -> int:
+        """The width of h: `units`, or the projection's."""
+        return self.sizes["output_size"]
+
+    @property
+    def settings(self) -> dict[str, OptionValue]:
+        """The options' bare values, as `Cell.step` takes them."""
+        return {name: value.value for name, value in self.options.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A table that turns ids into vectors, in front of a layer.
+
+    Attributes:
+        name: unique among layers and embeddings.
+        table: `[vocabulary, size]`.
+        evidence: where it comes from that this table stands there.
+    """
+
+    name: str
+    table: Tensor
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Tensors that look like a recurrent cell and are not claimed to be one.
+
+    Attributes:
+        scope: where they lie.
+        cells: names of the cells that their names and shapes would allow; may be empty.
+        reason: why nothing is claimed, and what would settle it.
+    """
+
+    scope: str
+    cells: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The layers of a checkpoint and how they feed each other: acyclic, in an order in which each can be computed.
+
+    Attributes:
+        checkpoint: where it comes from.
+        layers: every recurrent layer.
+        embeddings: those that stand in front of a layer.
+        candidates: what looks recurrent and was not claimed.
+        notes: what a report should say of the recovery as a whole.
+    """
+
+    checkpoint: Checkpoint
+    layers: tuple[Layer, ...]
+    embeddings: tuple[Embedding, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Layer:
+        return next(layer for layer in self.layers if layer.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a network takes from the user.
+
+    Attributes:
+        features: the width of a float step: that of the layers at the front.
+        vocabulary: how many ids there are: the embedding's rows; without an embedding, `features`, since an id then
+            stands for a one-hot step.
+        embedded: whether an embedding stands in front.
+    """
+
+    features: int
+    vocabulary: int
+    embedded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sequences that run side by side, none of them loaded.
+
+    Attributes:
+        start: the number of its first sequence in the whole input.
+        names: one for each sequence.
+        lengths: `[batch]`, int64; each at least 0 and at most `steps`.
+        steps: the longest length.
+        features: the width of a step, or None where the steps are ids.
+        load: `load(start, stop)` returns the steps `start … stop`, `[batch, stop - start, features]` floats or
+            `[batch, stop - start]` int64 ids; past a sequence's length it is filled with 0.
+        dtype: of what `load` returns.
+        vocabulary: the tokens by id, where the input was text.
+    """
+
+    start: int
+    names: tuple[str, ...]
+    lengths: NDArray[np.int64]
+    steps: int
+    features: int | None
+    load: Callable[[int, int], Array]
+    dtype: str
+    vocabulary: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of time of one batch, recorded.
+
+    Attributes:
+        batch: whose steps these are.
+        start: the step of its first row. The blocks of a forward layer come in the order of time, those of a
+            backward layer from the end; every step of every layer comes once.
+        signals: layer → signal → `[time, batch, size]`, at the time of the input that was read; NaN past a
+            sequence's length.
+        initial: layer → state → `[batch, size]`, in a layer's first block of a batch, empty in the others.
+        final: layer → state → `[batch, size]` after the last valid step, in a layer's last block of a batch.
+    """
+
+    batch: Batch
+    start: int
+    signals: Mapping[str, Mapping[str, Array]]
+    initial: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    final: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a trace is going to hold, known before anything is computed.
+
+    Attributes:
+        layers: the layers traced.
+        signals: layer → the signals recorded, in the cell's order.
+        batches: the whole input, in the order of its sequences.
+        attributes: where it comes from (`command`, `model`, `model_sha256`, `input`, `input_sha256` …), plain strings.
+        verification: what was compared with the original, or why nothing was: plain strings and numbers.
+    """
+
+    layers: tuple[Layer, ...]
+    signals: Mapping[str, tuple[str, ...]]
+    batches: tuple[Batch, ...]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    verification: Mapping[str, str | float | int] = field(default_factory=dict)
+
+    @property
+    def sequences(self) -> int:
+        """The number of sequences."""
+        return sum(len(batch.names) for batch in self.batches)
+
+    @property
+    def steps(self) -> int:
+        """The longest length."""
+        return max((batch.steps for batch in self.batches), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a report: its key in JSON, its header in the terminal, and how a cell of it is written there."""
+
+    key: str
+    header: str
+    text: Callable[[Any], str] = str
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report as data: every view renders these rows.
+
+    Attributes:
+        name: its key in JSON.
+        title: above the table in the terminal.
+        columns: in order.
+        rows: plain values by column key: str, int, float, bool, None, or lists of these.
+        notes: lines below the table.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = ()
