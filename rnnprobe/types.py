@@ -484,8 +484,10 @@ class Report:
         name: its key in JSON.
         title: above the table in the terminal.
         columns: in order.
-        rows: plain values by column key: str, int, float, bool, None, or lists of these.
+        rows: plain values by column key: str, int, float, bool, None, or lists of these; JSON holds the whole row, the
+            terminal the columns. Reports of one name become one list in JSON.
         notes: lines below the table.
+        upright: the terminal prints a line for each column, for the one row that there is.
     """
 
     name: str
@@ -493,3 +495,4 @@ class Report:
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...] = ()
+    upright: bool = False

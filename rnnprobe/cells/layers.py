@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rnnprobe.cells.options import RESIDUAL
 from rnnprobe.cells.shapes import evaluate, solve
+from rnnprobe.errors import BadInput
 from rnnprobe.types import Cell, Layer, Signal, Tensor, Value
 
 
@@ -47,3 +48,32 @@ def signals(layer: Layer) -> tuple[Signal, ...]:
 def signal_sizes(layer: Layer) -> dict[str, int]:
     """Signal → its width."""
     return {signal.name: evaluate(signal.size, layer.sizes) for signal in signals(layer)}
+
+
+_GROUPS = {"states": "state", "gates": "gate", "pre": "pre", "hidden": "hidden"}
+
+
+def chosen(layers: Sequence[Layer], words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Layer → the signals that `words` name, in the cell's order.
+
+    Args:
+        layers: the layers traced.
+        words: names of signals, `states`, `gates`, `pre`, `hidden` or `all`; a word may fit some of the layers only.
+
+    Raises:
+        BadInput: a word that fits none of the layers.
+    """
+    for word in words:
+        if word not in ("all", *_GROUPS) and not any(word in signal_sizes(layer) for layer in layers):
+            names = dict.fromkeys(signal.name for layer in layers for signal in signals(layer))
+            raise BadInput(
+                f"no signal is called {word!r}",
+                hint=f"the layers have {', '.join(names)}; or say states, gates, pre, hidden, all",
+            )
+    kinds = {_GROUPS[word] for word in words if word in _GROUPS}
+    return {
+        layer.name: tuple(
+            signal.name for signal in signals(layer) if "all" in words or signal.kind in kinds or signal.name in words
+        )
+        for layer in layers
+    }

@@ -1,0 +1,17 @@
+"""Network + Batches → Blocks: the rebuilt graph, run in TensorFlow. The only place that imports TensorFlow."""
+
+from __future__ import annotations
+
+from rnnprobe.engine.quiet import import_tensorflow
+from rnnprobe.errors import BadInput
+
+try:
+    import_tensorflow()
+except ImportError as error:
+    raise BadInput(
+        f"TensorFlow can't be imported: {error}", hint="tracing runs in TensorFlow: `pip install tensorflow`"
+    ) from error
+
+from rnnprobe.engine.run import trace
+
+__all__ = ["trace"]

@@ -1,0 +1,111 @@
+"""The instrumented loop: a `tf.while_loop` over the steps of a block, with a TensorArray for each recorded signal.
+
+`dynamic_rnn` keeps one TensorArray, for the outputs; here every signal that is asked for has its own, so that c and the
+gates come out beside h, at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+from rnnprobe.cells.layers import signal_sizes
+from rnnprobe.cells.slices import assemble
+from rnnprobe.engine.namespace import TensorFlow
+from rnnprobe.types import Layer
+
+States: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Layer → state → `[batch, size]`."""
+
+Recorded: TypeAlias = dict[str, dict[str, Any]]
+"""Layer → signal → `[time, batch, size]`."""
+
+OUTPUT = "output"
+"""What a layer passes on, `[time, batch, output_size]`: h, or h and its input where there is a residual connection."""
+
+
+def compile_pass(
+    layers: Sequence[Layer], record: Mapping[str, Sequence[str]], kept: set[str], dtype: str
+) -> Callable[[Mapping[str, Any], Any, States], tuple[Recorded, States]]:
+    """A function that runs layers of one direction over a block of steps.
+
+    Args:
+        layers: in an order in which each comes after those that feed it.
+        record: layer → the signals to record.
+        kept: layers whose output a later pass reads; it is recorded as `OUTPUT`.
+        dtype: `float32` or `float64`.
+
+    Returns:
+        `run(inputs, valid, states)`: `inputs` maps the names of what is not in this pass to `[time, batch, features]`;
+        `valid` is `[time, batch]` bool, or None where every step is valid; `states` are those before the block. Time
+        runs as the layers run: a backward pass is given its block reversed. Returns what was recorded and the states
+        after the block. A step that is not valid leaves the states as they are; its other signals mean nothing.
+    """
+    weights = {
+        layer.name: {part: tf.constant(array.astype(dtype)) for part, array in assemble(layer).items()}
+        for layer in layers
+    }
+
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    def run(inputs: Mapping[str, Any], valid: Any, states: States) -> tuple[Recorded, States]:
+        known = dict(inputs)
+        recorded: Recorded = {}
+        after: dict[str, Mapping[str, Any]] = {}
+        for layer in layers:
+            x = _merge(layer, [known[source] for source in layer.feed.sources])
+            wanted = dict.fromkeys((*record.get(layer.name, ()), "h"))
+            steps, after[layer.name] = _run_layer(layer, weights[layer.name], x, valid, states[layer.name], wanted)
+            known[layer.name] = steps["h"] + x if layer.settings["residual"] else steps["h"]
+            recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}
+            if layer.name in kept:
+                recorded[layer.name][OUTPUT] = known[layer.name]
+        return recorded, after
+
+    return run  # type: ignore[no-any-return]
+
+
+def _merge(layer: Layer, sources: Sequence[Any]) -> Any:
+    """Several inputs as one, the way Keras's `Bidirectional` merges its directions."""
+    if len(sources) == 1:
+        return sources[0]
+    match layer.feed.merge:
+        case "sum":
+            return tf.add_n(list(sources))
+        case "ave":
+            return tf.add_n(list(sources)) / len(sources)
+        case "mul":
+            return tf.math.reduce_prod(tf.stack(list(sources)), axis=0)
+        case _:
+            return tf.concat(list(sources), axis=-1)
+
+
+def _run_layer(
+    layer: Layer, w: Mapping[str, Any], x: Any, valid: Any, state: Mapping[str, Any], wanted: Mapping[str, None]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One layer over a block: the wanted signals `[time, batch, size]`, and the states after it."""
+    cell, options = layer.cell, layer.settings
+    sizes = signal_sizes(layer)
+    z = cell.project(TensorFlow, w, x, options)
+    steps, batch = tf.shape(z)[0], z.shape[1]
+    arrays = {
+        name: tf.TensorArray(x.dtype, size=steps, element_shape=[batch, sizes[name]], clear_after_read=False)
+        for name in wanted
+    }
+
+    def step(t: Any, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        signals = cell.step(TensorFlow, w, z[t], state, options)
+        if valid is not None:
+            for name in cell.states:
+                signals[name] = tf.where(valid[t][:, None], signals[name], state[name])
+        written = {name: array.write(t, signals[name]) for name, array in arrays.items()}
+        return t + 1, {name: signals[name] for name in cell.states}, written
+
+    _, after, arrays = tf.while_loop(
+        lambda t, *_: t < steps,
+        step,
+        (tf.constant(0), {name: state[name] for name in cell.states}, arrays),
+        maximum_iterations=steps,
+    )
+    return {name: array.stack() for name, array in arrays.items()}, after

@@ -1,0 +1,168 @@
+"""Layers from the names and shapes of TensorFlow variables alone (cells.md, sections 0.4, 1, 6, 7 and 12).
+
+A scope is claimed for a cell when its last component is a name that TensorFlow gave that cell (or, for Keras cells,
+when `kernel` and `recurrent_kernel` lie side by side), every tensor below it is accounted for, and the shapes satisfy
+the cell's formula. Anything else that looks recurrent becomes a `Candidate`, for a graph or a flag to settle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnprobe.cells import CELLS
+from rnnprobe.cells.layers import defaults, fit
+from rnnprobe.recover.wiring import forward_first, wire
+from rnnprobe.types import Array, Candidate, Cell, Checkpoint, Layer, Network, Tensor, Value
+
+# Components that TensorFlow's own drivers and wrappers open; a cell of unknown name below one of them is a candidate.
+_DRIVER = re.compile(
+    r"(bi|stack)?_?rnn(_\w+)?|birnn(_[fb]w)?|stackrnn|[fb]w|multi_?rnn_?cell|cell_?\d+|bidirectional_rnn|stack_bidirectional_rnn"
+    r"|\w*(lstm|gru|rnn)\w*|encoder\w*|decoder\w*",
+    re.IGNORECASE,
+)
+_COUNTER = re.compile(r"_\d+$")
+_SHARD = re.compile(r"^(?P<stem>.*/)?(?P<kind>W|W_P)_(?P<number>\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """Tensors below one scope that a cell's table knows by name."""
+
+    scope: str
+    cell: Cell
+    weights: Mapping[str, Tensor]
+    sizes: Mapping[str, int]
+    named: bool
+
+
+def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
+    """The network of a TensorFlow checkpoint, as far as names and shapes tell.
+
+    Args:
+        checkpoint: what was read.
+        cell: the name of a cell that the user says candidates are.
+    """
+    tensors = _join_shards(checkpoint.weights)
+    layers: list[Layer] = []
+    candidates: list[Candidate] = []
+    for scope, matches, strangers in _scopes(tensors):
+        if cell is not None:
+            forced = [match for match in matches if match.cell.name == cell]
+            if forced:
+                layers.append(_layer(forced[0], checkpoint))
+                continue
+        named = [match for match in matches if match.named]
+        if named and not strangers:
+            layers.append(_layer(named[0], checkpoint))
+        elif strangers and (named or _below_driver(scope)):
+            candidates.append(_with_strangers(scope, matches, strangers))
+        elif _below_driver(scope) and matches:
+            candidates.append(_unnamed(scope, matches))
+    layers.sort(key=lambda layer: natural(forward_first(layer.scope)))
+    return wire(Network(checkpoint, tuple(layers), (), tuple(candidates)))
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A sort key that puts `cell_10` after `cell_9`."""
+    return tuple((int(run), "") if run.isdigit() else (-1, run) for run in re.split(r"(\d+)", name))
+
+
+def _join_shards(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """TensorFlow 0.12's `num_unit_shards`: `W_0 … W_k` are row blocks of one matrix, joined here under `W_0`."""
+    joined = dict(tensors)
+    shards: dict[tuple[str, str], dict[int, Tensor]] = {}
+    for name, tensor in tensors.items():
+        found = _SHARD.match(name)
+        if found and len(tensor.shape) == 2:
+            key = (found["stem"] or "", found["kind"])
+            shards.setdefault(key, {})[int(found["number"])] = tensor
+    for (stem, kind), parts in shards.items():
+        columns = {tensor.shape[1] for tensor in parts.values()}
+        if len(parts) > 1 and sorted(parts) == list(range(len(parts))) and len(columns) == 1:
+            for number in parts:
+                del joined[f"{stem}{kind}_{number}"]
+            joined[f"{stem}{kind}_0"] = _stack_rows(f"{stem}{kind}_0", [parts[k] for k in sorted(parts)])
+    return joined
+
+
+def _stack_rows(name: str, parts: list[Tensor]) -> Tensor:
+    """Row blocks as one tensor, whose slices read only the blocks that they touch."""
+    bounds = np.cumsum([0, *(part.shape[0] for part in parts)])
+
+    def read(rows: slice) -> Array:
+        start, stop, _ = rows.indices(int(bounds[-1]))
+        return np.concatenate(
+            [
+                part.load(slice(max(start - low, 0), max(min(stop, high) - low, 0)))
+                for part, low, high in zip(parts, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+                if low < stop and start < high
+            ]
+            or [parts[0].load(slice(0, 0))]
+        )
+
+    problem = next((part.problem for part in parts if part.problem), "")
+    return Tensor(name, (int(bounds[-1]), parts[0].shape[1]), parts[0].dtype, read, problem)
+
+
+def _scopes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[_Match], list[str]]]:
+    """Each scope that holds the weights of some cell: `(scope, matches, names below it that no match accounts for)`."""
+    roles: dict[str, dict[str, dict[str, Tensor]]] = {}
+    for name, tensor in tensors.items():
+        for cell in CELLS:
+            for weight in cell.weights:
+                for leaf in weight.names:
+                    if name.endswith(f"/{leaf}"):
+                        roles.setdefault(name[: -len(leaf) - 1], {}).setdefault(cell.name, {})[weight.role] = tensor
+    for scope in sorted(roles, key=natural):
+        matches = [
+            _Match(scope, cell, weights, sizes, _is_named(scope, cell))
+            for cell in CELLS
+            if (weights := roles[scope].get(cell.name)) and (sizes := fit(cell, weights))
+        ]
+        known = {tensor.name for match in matches for tensor in match.weights.values()}
+        best = next((match for match in matches if match.named), matches[0] if matches else None)
+        if best is None:
+            continue
+        known = {tensor.name for tensor in best.weights.values()}
+        yield scope, matches, sorted(n for n in tensors if n.startswith(f"{scope}/") and n not in known)
+
+
+def _is_named(scope: str, cell: Cell) -> bool:
+    """Whether the scope's last component says that it is this cell."""
+    if cell.framework == "keras":
+        # No other cell of either framework keeps `kernel` and `recurrent_kernel` side by side in these proportions.
+        return bool(cell.scopes)
+    leaf = scope.rpartition("/")[2]
+    return leaf in cell.scopes or _COUNTER.sub("", leaf) in cell.scopes
+
+
+def _below_driver(scope: str) -> bool:
+    return any(_DRIVER.fullmatch(component) for component in scope.split("/"))
+
+
+def _layer(match: _Match, checkpoint: Checkpoint) -> Layer:
+    known = {}
+    if match.cell.framework == "keras" and checkpoint.writer.startswith("TensorFlow 1."):
+        known["recurrent_activation"] = Value("hard_sigmoid", "assumed")
+    return Layer(match.scope, match.scope, match.cell, match.weights, match.sizes, defaults(match.cell, known))
+
+
+def _with_strangers(scope: str, matches: Iterable[_Match], strangers: list[str]) -> Candidate:
+    listed = ", ".join(name.removeprefix(f"{scope}/") for name in strangers[:4])
+    more = f" and {len(strangers) - 4} more" if len(strangers) > 4 else ""
+    cells = tuple(dict.fromkeys(match.cell.name for match in matches))
+    return Candidate(scope, cells, f"besides the weights of {' or '.join(cells)} it holds {listed}{more}")
+
+
+def _unnamed(scope: str, matches: Iterable[_Match]) -> Candidate:
+    cells = tuple(dict.fromkeys(match.cell.name for match in matches))
+    return Candidate(
+        scope,
+        cells,
+        f"the shapes would fit {' or '.join(cells)}, but its name is none that TensorFlow gives one; "
+        f"a graph (.meta) beside the checkpoint or --cell settles it",
+    )

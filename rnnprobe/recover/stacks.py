@@ -1,0 +1,107 @@
+"""Which layers belong together, and what the user's input has to be for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from rnnprobe.errors import BadInput
+from rnnprobe.types import Entry, Layer, Network
+
+
+def stacks(network: Network) -> tuple[tuple[Layer, ...], ...]:
+    """The independent stacks of a network, each in the network's order.
+
+    Layers belong together when one feeds the other, or when something better than an assumption says that they read the
+    same input.
+    """
+    groups: dict[str, set[str]] = {layer.name: {layer.name} for layer in network.layers}
+
+    def join(one: str, other: str) -> None:
+        merged = groups[one] | groups[other]
+        for name in merged:
+            groups[name] = merged
+
+    readers: dict[str, list[Layer]] = {}
+    for layer in network.layers:
+        for source in layer.feed.sources:
+            if source in groups:
+                join(layer.name, source)
+            elif layer.feed.evidence != "assumed":
+                readers.setdefault(source, []).append(layer)
+    for together in readers.values():
+        for layer in together[1:]:
+            join(together[0].name, layer.name)
+    unique = {min(group): group for group in groups.values()}
+    ordered = [tuple(layer for layer in network.layers if layer.name in group) for group in unique.values()]
+    return tuple(sorted(ordered, key=lambda stack: network.layers.index(stack[0])))
+
+
+def select(network: Network, layers: Sequence[Layer] = ()) -> Network:
+    """The part of a network that can run from one input.
+
+    Args:
+        network: the whole.
+        layers: those that the user asked for; what feeds them comes along. None: the only stack there is.
+
+    Raises:
+        BadInput: nothing recurrent, several stacks and no choice, or layers that need different inputs.
+    """
+    path = network.checkpoint.path
+    if not network.layers:
+        raise BadInput(
+            "holds no recurrent layer that can be run",
+            path=path,
+            hint=f"`rnnprobe inspect {path}` says what is in it",
+        )
+    if not layers:
+        found = stacks(network)
+        if len(found) > 1:
+            names = "\n".join(f"--layer {stack[-1].name}" for stack in found)
+            raise BadInput(
+                f"{len(found)} independent stacks of layers, and nothing says that they read the same input",
+                path=path,
+                hint=f"choose one:\n{names}",
+            )
+        layers = found[0]
+    wanted = {layer.name for layer in layers}
+    for layer in reversed(network.layers):
+        if layer.name in wanted:
+            wanted |= {source for source in layer.feed.sources if source in {other.name for other in network.layers}}
+    chosen = tuple(layer for layer in network.layers if layer.name in wanted)
+    sources = {source for layer in chosen for source in layer.feed.sources} - wanted
+    if len(sources) > 1:
+        readers = "\n".join(f"{source}: read by {_readers(chosen, source)}" for source in sorted(sources))
+        raise BadInput(
+            f"the layers read {len(sources)} different inputs",
+            path=path,
+            hint=f"choose layers of one with --layer:\n{readers}",
+        )
+    tables = tuple(embedding for embedding in network.embeddings if embedding.name in sources)
+    return replace(network, layers=chosen, embeddings=tables)
+
+
+def _readers(layers: Iterable[Layer], source: str) -> str:
+    return ", ".join(layer.name for layer in layers if source in layer.feed.sources)
+
+
+def entry(network: Network) -> Entry:
+    """What a selected network takes from the user.
+
+    Raises:
+        BadInput: the layers at the front disagree about the width of their input.
+    """
+    names = {layer.name for layer in network.layers}
+    fronts = [layer for layer in network.layers if not names & set(layer.feed.sources)]
+    widths = {layer.input_size for layer in fronts}
+    if len(widths) > 1:
+        listed = "\n".join(f"{layer.name}: {layer.input_size}" for layer in fronts)
+        raise BadInput(
+            "the layers at the front want inputs of different widths",
+            path=network.checkpoint.path,
+            hint=f"choose one with --layer:\n{listed}",
+        )
+    features = widths.pop()
+    if network.embeddings:
+        return Entry(features, network.embeddings[0].table.shape[0], True)
+    return Entry(features, features, False)

@@ -1,0 +1,101 @@
+"""Every registered cell: its table is consistent, and its equations return what it declares."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnnprobe.cells import CELLS
+from rnnprobe.cells.activations import ACTIVATIONS
+from rnnprobe.cells.layers import chosen, fit, signal_sizes, signals
+from rnnprobe.cells.namespace import NumPy
+from rnnprobe.cells.shapes import evaluate, solve
+from rnnprobe.cells.slices import assemble, slices
+from rnnprobe.errors import BadInput
+
+from .made import layer
+
+EACH = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+BOTH = pytest.mark.parametrize("optional", [True, False], ids=["all weights", "no optional weight"])
+
+
+def test_names_are_unique():
+    assert len({cell.name for cell in CELLS}) == len(CELLS)
+
+
+@EACH
+def test_order_holds_the_gates(cell):
+    assert sorted(gate for group in cell.order for gate in group) == sorted(cell.gates)
+    assert len(cell.spelled) == len(cell.gates)
+    kinds = {signal.name: signal.kind for signal in cell.signals}
+    assert all(kinds[gate] == "gate" and kinds[f"{gate}_pre"] == "pre" for gate in cell.gates)
+
+
+@EACH
+@BOTH
+def test_a_step_returns_exactly_the_declared_signals(cell, optional):
+    made = layer(cell, optional=optional)
+    w, options = assemble(made), made.settings
+    state = {name: np.ones((2, signal_sizes(made)[name]), "f") for name in cell.states}
+    z = cell.project(NumPy, w, np.ones((5, 2, made.input_size), "f"), options)
+    got = cell.step(NumPy, w, z[0], state, options)
+    assert {name: array.shape[-1] for name, array in got.items()} == signal_sizes(made)
+    assert all(array.shape[0] == 2 and array.dtype == np.float32 for array in got.values())
+    assert {signal.name for signal in signals(made)} == set(got)
+
+
+@EACH
+def test_the_parts_account_for_every_element(cell):
+    made = layer(cell)
+    counted = dict.fromkeys(made.weights, 0)
+    by_name = {id(tensor): role for role, tensor in made.weights.items()}
+    for block in slices(made):
+        counted[by_name[id(block.tensor)]] += block.load().size
+    assert counted == {role: tensor.size for role, tensor in made.weights.items()}
+
+
+@EACH
+def test_a_missing_weight_or_a_wrong_shape_does_not_fit(cell):
+    made = layer(cell)
+    for weight in cell.weights:
+        if not weight.optional:
+            assert fit(cell, {role: t for role, t in made.weights.items() if role != weight.role}) is None
+    turned = dict(made.weights)
+    first = cell.weights[0].role
+    turned[first] = layer(cell).weights[first]
+    assert fit(cell, {**made.weights, first: _transposed(made.weights[first])}) is None
+
+
+def _transposed(tensor):
+    from .made import tensor as make
+
+    return make(tensor.name, np.zeros((*tensor.shape[::-1], 1), "f"))
+
+
+def test_formulas():
+    assert evaluate("input_size + 2 * units", {"input_size": 3, "units": 4}) == 11
+    shapes = [(("input_size + output_size", "4 * units"), (5, 16)), (("units", "output_size"), (4, 2))]
+    assert solve(shapes) == {"input_size": 3, "units": 4, "output_size": 2}
+    assert solve([(("input_size + units", "4 * units"), (5, 18))]) is None
+    assert solve([(("input_size + units", "4 * units"), (4, 16))]) is None
+
+
+def test_the_words_of_record():
+    made = layer(next(cell for cell in CELLS if cell.name == "lstm"), optional=False)
+    assert chosen([made], ["h", "gates"]) == {"layer": ("h", "i", "f", "g", "o")}
+    assert chosen([made], ["states", "f_pre"]) == {"layer": ("c", "h", "f_pre")}
+    with pytest.raises(BadInput) as caught:
+        chosen([made], ["x"])
+    assert "c, h, i, f, g, o" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_against_keras(name):
+    """Each name as Keras computes it: tf_keras's, or Keras 3's where they differ."""
+    import tensorflow as tf
+
+    tf_keras = pytest.importorskip("tf_keras")
+    keras = pytest.importorskip("keras")
+    genuine = getattr(tf_keras.activations, name, None) or getattr(keras.activations, name.removesuffix("_keras3"))
+    a = np.linspace(-8, 8, 1601).astype("f")
+    np.testing.assert_allclose(ACTIVATIONS[name](NumPy, a), np.asarray(genuine(tf.constant(a))), rtol=2e-6, atol=1e-6)

@@ -1,0 +1,292 @@
+"""Does rnnprobe compute what genuine TensorFlow and Keras computed? A row a case: `python tests/conformance.py DIR`.
+
+DIR holds a folder for each release and in it one for each case: a checkpoint, `case.json`, and in `data.npz` what the
+release itself computed from it. Outputs, the states after every step and the final states are compared, to `TOLERANCE`.
+The same rows run as a test over `tests/data/conformance`, and over `RNNPROBE_CONFORMANCE` where that is set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnnprobe
+
+TOLERANCE = 1e-5
+
+# What each case needs beyond the cells that are registered, by the pattern of its name.
+_LEFT_OUT = {
+    r"lstm_block.*|lstm_fused.*|lstm_compat_names|drv_reversed_fused": "fused and block cells",
+    r"gru_block.*": "GRUBlockCell",
+    r"cifg.*": "CoupledInputForgetGateLSTMCell",
+    r"timefreq|grid.*|bigrid.*": "grid and time-frequency cells",
+    r"ln_.*": "layer-norm cells",
+    r"nas.*|ugrnn|intersection.*|phased.*|glstm.*|sru.*|wn_lstm.*|ind.*|minimal|cfn|ntm|masked_.*lstm": "contrib cells",
+    r"conv\dd.*|convlstm2d": "convolutional cells",
+    r"cudnn_compat_.*": "cuDNN-compatible cells",
+    r"attn.*": "attention wrappers",
+    r"highway.*|multi_hw_out|inproj|outproj": "wrappers with variables of their own",
+    r"seq2seq": "initial states handed from layer to layer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case: where it lies, what was compared, how far apart it was, and what came of it."""
+
+    release: str
+    case: str
+    file: str
+    result: str
+    largest: float = 0.0
+    compared: int = 0
+    reason: str = ""
+
+    def __str__(self) -> str:
+        numbers = f"{self.compared:4d} arrays, largest difference {self.largest:.1e}" if self.compared else ""
+        return f"{self.result:8s} {self.release:24s} {self.case:24s} {self.file:20s} {numbers}{self.reason}"
+
+
+def left_out(case: str) -> str:
+    """Why a case is not expected to be rebuilt, or empty."""
+    return next((reason for pattern, reason in _LEFT_OUT.items() if re.fullmatch(pattern, case)), "")
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """A row for each file of each case below `folder`."""
+    for case in sorted(path.parent for path in folder.glob("*/*/case.json")):
+        yield from case_rows(case)
+
+
+def case_rows(case: Path) -> Iterator[Row]:
+    """The rows of one case folder."""
+    release, name = case.parent.name, case.name
+    files = tensorflow_files(case) or keras_files(case)
+    if not files:
+        yield Row(release, name, "", "left out", reason="no file of a format that is read")
+    for file in files:
+        reason = left_out(name)
+        if reason:
+            yield Row(release, name, file.name, "left out", reason=reason)
+            continue
+        data = dict(np.load(case / "data.npz"))
+        kind = json.loads((case / "case.json").read_text())
+        try:
+            if "kind" in kind:
+                differences = tensorflow_differences(file, name, kind["kind"], data)
+            else:
+                differences = keras_differences(file, name, kind, data)
+        except rnnprobe.RnnprobeError as error:
+            yield Row(release, name, file.name, "FAILED", reason=str(error))
+            continue
+        largest = max(differences.values(), default=0.0)
+        worst = max(differences, key=differences.__getitem__, default="")
+        close = all(difference <= TOLERANCE for difference in differences.values())
+        reason = "" if close else f" at {worst}"
+        if not differences:
+            reason = "recognised; the release computed nothing to compare with"
+        yield Row(release, name, file.name, "ok" if close else "FAILED", largest, len(differences), reason)
+
+
+def tensorflow_files(case: Path) -> list[Path]:
+    """The checkpoint of a TensorFlow case."""
+    return [case / "model.ckpt"] if (case / "model.ckpt.index").exists() else []
+
+
+def keras_files(case: Path) -> list[Path]:
+    """Every file of a Keras case, of the formats that are read."""
+    names = ("model.h5", "weights_only.h5", "w.weights.h5", "model.weights.h5", "m.keras")
+    return [case / name for name in names if (case / name).exists()]
+
+
+def difference(expected: Any, got: Any) -> float:
+    """The largest absolute difference; infinite where the shapes differ or something is NaN."""
+    expected, got = np.asarray(expected), np.asarray(got)
+    if expected.shape != got.shape:
+        return float("inf")
+    return float(np.max(np.nan_to_num(np.abs(expected - got), nan=np.inf), initial=0.0))
+
+
+# TensorFlow ----------------------------------------------------------------------------------------------------------
+
+
+def tensorflow_differences(file: Path, case: str, kind: str, data: Mapping[str, Any]) -> dict[str, float]:
+    """Differences by array, for a checkpoint of TensorFlow: `generators/gen_tf1.py` says what each kind computes."""
+    network = rnnprobe.open(file)
+    if kind == "layernames":
+        return _stepped_alone(network, data)
+    if kind == "twoscopes":
+        return _two_scopes(network, data)
+    if "out0" not in data:
+        assert network.layers
+        return {}
+    x = data["x"]
+    if kind == "embed":
+        x = x[..., 0]
+    limited = kind in ("dynseq", "raw") or case.endswith("_seq")
+    lengths = data["lens"] if limited else None
+    trace = rnnprobe.trace(network, x, lengths=lengths, record="all")
+    layers = [trace.layers[layer.name] for layer in network.layers]
+    outputs = _outputs(network, trace, x)
+    shown = _as_driver(kind, case, network, outputs, x.shape[1])
+    compared = {f"out{k}": difference(data[f"out{k}"], array) for k, array in enumerate(shown)}
+    compared |= _compare_states(network, layers, data, kind)
+    return compared
+
+
+def _outputs(network: Any, trace: Any, x: Any) -> dict[str, Any]:
+    """What each layer passes on, zeros past a length as TensorFlow emits them, `[sequence, time, unit]`."""
+    outputs: dict[str, Any] = {}
+    for layer in network.layers:
+        h = np.asarray(trace.layers[layer.name].signals["h"])
+        if layer.settings["residual"]:
+            below = [outputs[source] for source in layer.feed.sources if source in outputs] or [x]
+            h = h + np.concatenate(below, axis=-1)
+        outputs[layer.name] = np.nan_to_num(h)
+    return outputs
+
+
+def _as_driver(kind: str, case: str, network: Any, outputs: Mapping[str, Any], steps: int) -> list[Any]:
+    """The outputs in the form in which the case's driver returned them."""
+    top = [layer.name for layer in network.layers if not _feeds_another(layer.name, network)]
+    last = [outputs[name] for name in top]
+    match kind:
+        case "dyn_tm" | "raw" | "scan":
+            return [last[0].swapaxes(0, 1)]
+        case "fusedadapt":
+            return [last[0].swapaxes(0, 1)] if case.endswith("_dyn") else _by_step(last[0], steps)
+        case "static" | "pyloop":
+            return _by_step(last[0], steps)
+        case "bidyn":
+            return last
+        case "bistatic" | "stackbi":
+            return _by_step(np.concatenate(last, axis=-1), steps)
+        case "stackbidyn":
+            return [np.concatenate(last, axis=-1)]
+        case _:
+            return [last[0]]
+
+
+def _feeds_another(name: str, network: Any) -> bool:
+    return any(name in layer.feed.sources for layer in network.layers)
+
+
+def _by_step(array: Any, steps: int) -> list[Any]:
+    return [array[:, t] for t in range(steps)]
+
+
+def _compare_states(network: Any, layers: Sequence[Any], data: Mapping[str, Any], kind: str) -> dict[str, float]:
+    """Final states, and states after every step where the case kept them, in TensorFlow's own order."""
+    cells = [layer.cell for layer in network.layers]
+    finals = _flatten(cells, [dict(layer.final) for layer in layers])
+    expected = [data[f"st{k}"] for k in range(sum(re.fullmatch(r"st\d+", name) is not None for name in data))]
+    if kind == "scan":
+        steps = [{s: np.asarray(layer.signals[s]).swapaxes(0, 1) for s in c.states} for c, layer in zip(cells, layers)]
+        return {f"st{k}": difference(e, g) for k, (e, g) in enumerate(zip(expected, _flatten(cells, steps)))}
+    order = finals
+    if kind in ("stackbidyn", "stackbi"):
+        # fw of every level, then bw of every level
+        turned = sorted(range(len(cells)), key=lambda k: network.layers[k].direction == "backward")
+        order = _flatten([cells[k] for k in turned], [dict(layers[k].final) for k in turned])
+    compared = {f"st{k}": difference(e, g) for k, (e, g) in enumerate(zip(expected, _grouped(order, expected)))}
+    for name in data:
+        found = re.fullmatch(r"step(\d+)_s(\d+)", name)
+        if found:
+            t, k = int(found[1]), int(found[2])
+            at = [{s: np.asarray(layer.signals[s])[:, t] for s in c.states} for c, layer in zip(cells, layers)]
+            compared[name] = difference(data[name], _grouped(_flatten(cells, at), expected)[k])
+    return compared
+
+
+def _flatten(cells: Sequence[Any], states: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """States as TensorFlow flattens them: c before h, layer by layer."""
+    return [np.asarray(state[name]) for cell, state in zip(cells, states) for name in cell.states]
+
+
+def _grouped(states: list[Any], expected: Sequence[Any]) -> list[Any]:
+    """Joined into wider tensors where the cell kept its state concatenated (`state_is_tuple=False`)."""
+    if len(states) == len(expected):
+        return states
+    grouped: list[Any] = []
+    rest = list(states)
+    for array in expected:
+        joined: list[Any] = []
+        while rest and sum(part.shape[-1] for part in joined) < array.shape[-1]:
+            joined.append(rest.pop(0))
+        grouped.append(np.concatenate(joined, axis=-1) if joined else np.empty(0))
+    return grouped
+
+
+def _stepped_alone(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
+    """Two cells in one scope, each stepped once from zeros."""
+    compared = {}
+    for k, layer in enumerate(network.layers):
+        trace = rnnprobe.trace(network, np.zeros((2, 1, 3), "f"), layers=[layer.name], record="all")
+        recorded = trace.layers[layer.name]
+        compared[f"out{k}"] = difference(data[f"out{k}"], np.asarray(recorded.signals["h"])[:, 0])
+        for name, place in (("c", 0), ("h", 1)):
+            compared[f"st{2 * k + place}"] = difference(data[f"st{2 * k + place}"], recorded.final[name])
+    return compared
+
+
+def _two_scopes(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
+    """Two independent layers, `a` and the default scope, on one input."""
+    compared = {}
+    for k, layer in enumerate(sorted(network.layers, key=lambda layer: not layer.scope.startswith("a/"))):
+        trace = rnnprobe.trace(network, data["x"], layers=[layer.name], record="all")
+        recorded = trace.layers[layer.name]
+        compared[f"out{k}"] = difference(data[f"out{k}"], recorded.signals["h"])
+        for name, place in (("c", 0), ("h", 1)):
+            compared[f"st{2 * k + place}"] = difference(data[f"st{2 * k + place}"], recorded.final[name])
+    return compared
+
+
+# Keras ---------------------------------------------------------------------------------------------------------------
+
+
+def keras_differences(file: Path, case: str, kind: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, float]:
+    """The model's output against the last layer's h, through the Dense head where the model has one."""
+    network = rnnprobe.open(file)
+    x, y = data["x"], data["y"]
+    trace = rnnprobe.trace(network, x, record="all")
+    top = [layer for layer in network.layers if not _feeds_another(layer.name, network)]
+    return {"y": min(difference(y, form) for form in _keras_forms(top, trace, y, data))}
+
+
+def _keras_forms(top: Sequence[Any], trace: Any, y: Any, data: Mapping[str, Any]) -> Iterator[Any]:
+    raise NotImplementedError
+
+
+def main() -> int:
+    """Prints the rows and the shares; 1 where a row failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", default="", help="a part of release/case")
+    arguments = parser.parse_args()
+    counts: Counter[tuple[str, str]] = Counter()
+    for path in sorted(path.parent for path in arguments.folder.glob("*/*/case.json")):
+        if arguments.only in f"{path.parent.name}/{path.name}":
+            for row in case_rows(path):
+                print(row, flush=True)
+                counts[row.release, row.result] += 1
+    releases = sorted({release for release, _ in counts})
+    for release in releases:
+        passed, failed, out = (counts[release, result] for result in ("ok", "FAILED", "left out"))
+        print(f"{release}: {passed} of {passed + failed} agree within {TOLERANCE}, {out} left out")
+    passed = sum(counts[release, "ok"] for release in releases)
+    failed = sum(counts[release, "FAILED"] for release in releases)
+    print(f"all: {passed} of {passed + failed} ({100 * passed / max(1, passed + failed):.1f} %)")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
