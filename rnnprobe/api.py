@@ -12,6 +12,7 @@ TensorFlow is imported by `trace` alone.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,14 +87,15 @@ def trace(
         record: signals by name, or `states`, `gates`, `pre`, `hidden`, `all`.
         lengths: `[batch]`; steps past them hold the states and are NaN in the trace.
         time_major: x is `[time, batch, …]`.
-        initial_state: layer → state → `[batch, size]` or `[size]`; a pair (c, h), or h alone, for a single layer; or
-            the path of a file with these.
+        initial_state: layer → state → `[batch, size]` or `[size]`, or state → array for a single layer, or the array
+            alone where it has only one state; or the path of a file with these.
         carry: each sequence starts from the states in which the one before it ended.
 
     Raises:
         BadInput: x, the lengths or the states don't fit the network; the message says what it takes.
     """
     from rnnprobe import engine, inputs, outputs
+    from rnnprobe.inputs import states as given_states
     from rnnprobe.analysis.select import select
     from rnnprobe.cells.layers import chosen
     from rnnprobe.recover import stacks
@@ -101,11 +103,21 @@ def trace(
     whole = _network(model)
     network = stacks.select(whole, select(whole, layers) if layers else ())
     batches = inputs.read(
-        x, stacks.entry(network), lengths=lengths, time_major=time_major, batch_size=1 if carry else inputs.BATCH_SIZE
+        x,
+        stacks.entry(network),
+        say=_warn,
+        lengths=lengths,
+        time_major=time_major,
+        dtype=stacks.compute_dtype(network),
+        **({"batch_size": 1} if carry else {}),
     )
     words = record.replace(",", " ").split() if isinstance(record, str) else record
     recording = Recording(network.layers, chosen(network.layers, words), batches)
-    states = inputs.states.read(initial_state, network.layers, recording.sequences) if initial_state is not None else {}
+    states = (
+        given_states.read(initial_state, network.layers, recording.sequences, say=_warn)
+        if initial_state is not None
+        else {}
+    )
     with outputs.collect(recording) as sink:
         for block in engine.trace(network, batches, recording.signals, initial=states, carry=carry):
             sink.write(block)
@@ -121,6 +133,10 @@ def load_trace(path: str | Path) -> Trace:
     from rnnprobe import outputs
 
     return outputs.load(path)
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=3)
 
 
 def _network(model: Network | str | Path) -> Network:

@@ -12,6 +12,7 @@ from rnnprobe.cells.layers import signal_sizes
 from rnnprobe.engine.loop import OUTPUT, compile_pass
 from rnnprobe.engine.passes import Pass, block_steps, plan
 from rnnprobe.engine.spool import Spool
+from rnnprobe.recover.stacks import compute_dtype
 from rnnprobe.types import Array, Batch, Block, Layer, Network
 
 Initial = Mapping[str, Mapping[str, Array]]
@@ -59,12 +60,6 @@ def trace(
                 for block in _run_pass(one, run, batch, source, spools, record, begin, dtype):
                     ends.update({name: dict(states) for name, states in block.final.items()})
                     yield block
-
-
-def compute_dtype(network: Network) -> str:
-    """`float64` where a weight is stored so, else `float32`: smaller floats are computed with as float32."""
-    stored = {tensor.dtype for layer in network.layers for tensor in layer.weights.values()}
-    return "float64" if "float64" in stored else "float32"
 
 
 def _initial(

@@ -105,3 +105,9 @@ def entry(network: Network) -> Entry:
     if network.embeddings:
         return Entry(features, network.embeddings[0].table.shape[0], True)
     return Entry(features, features, False)
+
+
+def compute_dtype(network: Network) -> str:
+    """`float64` where a weight is stored so, else `float32`: smaller floats are computed with as float32."""
+    stored = {tensor.dtype for layer in network.layers for tensor in layer.weights.values()}
+    return "float64" if "float64" in stored else "float32"

@@ -14,7 +14,7 @@ C, H = (np.full((2, 4), value, "f") for value in (0.5, -0.25))
 
 
 def test_8_a_pair_for_an_lstm(tmp_path):
-    """LSTMStateTuple is (c, h); here states go by name, or as the pair."""
+    """LSTMStateTuple is (c, h), Keras has (h, c); here states go by name, and a bare pair is refused in these words."""
     x = sequences(2, 5, 3)
     outputs, final = saved(
         tmp_path,
@@ -22,7 +22,10 @@ def test_8_a_pair_for_an_lstm(tmp_path):
             v1.nn.rnn_cell.BasicLSTMCell(4), tf.constant(x), initial_state=v1.nn.rnn_cell.LSTMStateTuple(C, H)
         ),
     )
-    for state in ({"c": C, "h": H}, (C, H), {"rnn/basic_lstm_cell": {"c": C, "h": H}}):
+    with pytest.raises(rnnprobe.BadInput) as caught:
+        rnnprobe.trace(tmp_path, x, initial_state=(C, H))
+    assert "TF1 orders them (c, h), Keras (h, c)" in caught.value.hint
+    for state in ({"c": C, "h": H}, {"rnn/basic_lstm_cell": {"c": C, "h": H}}):
         recorded = rnnprobe.trace(tmp_path, x, initial_state=state).layers["rnn/basic_lstm_cell"]
         np.testing.assert_allclose(recorded.signals["h"], outputs, **CLOSE)
         np.testing.assert_allclose(recorded.final["c"], final.c, **CLOSE)

@@ -130,9 +130,10 @@ def test_7_a_replay_that_matches(tmp_path, options):
     np.testing.assert_allclose(recorded.final["c"], final.c, **CLOSE)
 
 
-def test_13_float64_input_into_a_float32_cell(tmp_path, capsys):
+def test_13_float64_input_into_a_float32_cell(tmp_path):
     """TensorFlow complains of two dtypes; rnnprobe converts and says so."""
     x = sequences(2, 6, 3)
     outputs, _ = saved(tmp_path, lambda: v1.nn.dynamic_rnn(lstm(), tf.constant(x), dtype=tf.float32))
-    recorded = rnnprobe.trace(tmp_path, x.astype("float64")).layers[NAME]
+    with pytest.warns(UserWarning, match="float64"):
+        recorded = rnnprobe.trace(tmp_path, x.astype("float64")).layers[NAME]
     np.testing.assert_allclose(recorded.signals["h"], outputs, **CLOSE)

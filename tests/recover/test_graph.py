@@ -1,0 +1,171 @@
+"""What the graph says of a network, held against what the generator of each case built.
+
+`python tests/recover/test_graph.py DIR` runs the same table over a folder of cases: DIR/<release>/<case>/model.ckpt.*
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnprobe import formats
+from rnnprobe.recover import graph, names
+from rnnprobe.types import Network
+
+DATA = Path(__file__).parent.parent / "data" / "graph"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A layer as the generator built it; sources are `input`, or the places of layers in the list."""
+
+    cell: str = "basic_lstm"
+    sources: tuple[str | int, ...] = ("input",)
+    direction: str = "forward"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "basic_rnn": {"activation": "tanh", "residual": False},
+    "gru": {"activation": "tanh", "residual": False},
+    "basic_lstm": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "lstm": {
+        "forget_bias": 1.0,
+        "activation": "tanh",
+        "cell_clip": None,
+        "proj_clip": None,
+        "residual": False,
+    },
+}
+BACK = Expected(direction="backward")
+BOTH = (Expected(), BACK)
+STACK = (Expected(), Expected(sources=(0,)))
+BOTH_STACKED = (*BOTH, Expected(sources=(0, 1)), Expected(sources=(0, 1), direction="backward"))
+FULL = {"forget_bias": 0.5, "cell_clip": 0.3, "proj_clip": 0.2}
+
+# By a pattern of the case's name: see `generators/gen_tf1.py` beside the cases.
+CASES: dict[str, tuple[Expected, ...]] = {
+    r"basic_rnn": (Expected("basic_rnn"),),
+    r"basic_rnn_relu": (Expected("basic_rnn", options={"activation": "relu"}),),
+    r"gru|drv_whileloop_gru_seq": (Expected("gru"),),
+    r"basic_lstm|basic_lstm_concat|device|drop|drop_half|drop_ph|multi1": (Expected(),),
+    r"basic_lstm_fb": (Expected(options={"forget_bias": 0.25}),),
+    r"lstm|lstm_proj|lstm_concat_proj|lstm_shards": (Expected("lstm"),),
+    r"lstm_full": (Expected("lstm", options=FULL),),
+    r"lstm_relu": (Expected("lstm", options={"activation": "relu"}),),
+    r"multi2|multi2_concat|multi_shared|multi_mult": STACK,
+    r"multi_named": (Expected(), Expected("gru", (0,))),
+    r"multi_drop_resid": (Expected(), Expected(sources=(0,), options={"residual": True})),
+    r"resid": (Expected(options={"residual": True}),),
+    r"drv_(static|static_seq|dyn_seq|dyn_timemajor|dyn_scope|raw|scan|partitioned|reuse_twice|ta_manual)": (
+        Expected(),
+    ),
+    r"drv_(fused_adaptor|fused_adaptor_dyn|state_saving)": (Expected(),),
+    r"drv_(adam|mom|rms|adadelta|adagrad|ftrl|ema)": (Expected(),),
+    r"drv_(bidyn|bistatic)(_seq)?": BOTH,
+    r"drv_bidyn_multi(_seq)?": (*STACK, BACK, Expected(sources=(2,), direction="backward")),
+    r"drv_stackbi|drv_stackbidyn(_seq)?": BOTH_STACKED,
+    r"drv_two_layers_scopes": (Expected(), Expected()),
+    r"drv_layer_names": (Expected("lstm"), Expected("lstm")),
+    r"lstm_block|lstm_block_peep|lstm_block_big|lstm_compat_names": (Expected("lstm", options={"cell_clip": "block"}),),
+    r"lstm_fused|lstm_fused_peep|lstm_fused_big": (Expected("lstm", options={"cell_clip": "block"}),),
+    r"lstm_block_clip": (Expected("lstm", options={"cell_clip": 0.3}),),
+    r"drv_reversed_fused": (Expected("lstm", direction="backward", options={"cell_clip": "block"}),),
+    r"gru_block|gru_block_v2": (Expected("gru"),),
+    r"embed": (Expected(sources=("embedding",)),),
+}
+# The block ops clipped c at 3 unless told otherwise, up to TensorFlow 1.3.
+CLIPPING = {"tf0.12", "tf1.0", "tf1.2"}
+
+
+def expected(release: str, case: str) -> list[Expected] | None:
+    """What a case holds, or None where the table does not have it."""
+    found = next((layers for pattern, layers in CASES.items() if re.fullmatch(pattern, case)), None)
+    if found is None:
+        return None
+    block = 3.0 if release in CLIPPING else None
+    return [
+        Expected(
+            layer.cell,
+            layer.sources,
+            layer.direction,
+            {
+                name: block if value == "block" else value
+                for name, value in (DEFAULTS[layer.cell] | layer.options).items()
+            },
+        )
+        for layer in found
+    ]
+
+
+def refined(path: Path) -> Network:
+    """The network of a checkpoint with its graph."""
+    return graph.refine(names.recover(formats.read(path)))
+
+
+def differences(network: Network, wanted: list[Expected]) -> list[str]:
+    """What a network says otherwise than expected."""
+    found = []
+    if len(network.layers) != len(wanted):
+        return [f"{len(network.layers)} layers, not {len(wanted)}: {[layer.name for layer in network.layers]}"]
+    order = [layer.name for layer in network.layers]
+    for layer, want in zip(network.layers, wanted, strict=True):
+        tables = [embedding.name for embedding in network.embeddings if embedding.evidence == "graph"]
+        named = {"input": "input", "embedding": tables[0] if tables else ""}
+        sources = tuple(order[source] if isinstance(source, int) else named[source] for source in want.sources)
+        if layer.cell.name != want.cell:
+            found.append(f"{layer.name}: {layer.cell.name}, not {want.cell}")
+        if layer.feed.sources != sources or layer.feed.evidence != "graph":
+            found.append(f"{layer.name}: fed by {layer.feed.sources} ({layer.feed.evidence}), not {sources}")
+        if layer.direction != want.direction:
+            found.append(f"{layer.name}: {layer.direction}")
+        for name, value in want.options.items():
+            option = layer.options.get(name)
+            if option is None or option.value != value or option.evidence != "graph":
+                found.append(f"{layer.name}: {name} is {option}, not {value}")
+    return found
+
+
+def cases(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Release, case and checkpoint of every case below a folder."""
+    for index in sorted(folder.glob("tf*/*/model.ckpt.index")):
+        yield index.parent.parent.name, index.parent.name, index.with_suffix("")
+
+
+@pytest.mark.parametrize(("release", "case", "path"), [pytest.param(*row, id="-".join(row[:2])) for row in cases(DATA)])
+def test_options_and_wiring_are_those_that_were_built(release: str, case: str, path: Path) -> None:
+    wanted = expected(release, case)
+    assert wanted is not None
+    assert differences(refined(path), wanted) == []
+
+
+def main(folder: Path) -> None:
+    """Prints a row for each case that comes out otherwise than expected, and the count for each release."""
+    right: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    absent: Counter[str] = Counter()
+    for release, case, path in cases(folder):
+        wanted = expected(release, case)
+        if wanted is None:
+            absent[release] += 1
+            network = refined(path)
+            print(f"{release:24} {case:24} {[(la.name, la.feed.sources) for la in network.layers]} {network.notes}")
+            continue
+        total[release] += 1
+        wrong = differences(refined(path), wanted)
+        right[release] += not wrong
+        if wrong:
+            print(f"{release:24} {case:24} {'; '.join(wrong)}  NOTES {refined(path).notes}")
+    for release in total:
+        print(f"{release:24} {right[release]:4d} of {total[release]:4d} right, {absent[release]} of other cells")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
