@@ -187,12 +187,14 @@ class Option:
         default: the framework's own.
         choices: the valid words, or empty for a number; a single one where the cell leaves no choice.
         help: for `--help`.
+        needs: the role of the weight without which it means nothing, or empty.
     """
 
     name: str
     default: OptionValue
     choices: tuple[str, ...] = ()
     help: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

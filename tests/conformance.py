@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def case_rows(case: Path) -> Iterator[Row]:
             if "kind" in kind:
                 differences = tensorflow_differences(file, name, kind["kind"], data)
             else:
-                differences = keras_differences(file, name, kind, data)
+                differences = keras_differences(file, release, kind, data)
         except rnnprobe.RnnprobeError as error:
             yield Row(release, name, file.name, "FAILED", reason=str(error))
             continue
@@ -97,6 +98,10 @@ def case_rows(case: Path) -> Iterator[Row]:
         yield Row(release, name, file.name, "ok" if close else "FAILED", largest, len(differences), reason)
 
 
+WEIGHTS_ALONE = ("weights_only.h5", "w.weights.h5", "model.weights.h5")
+"""Keras files without a configuration."""
+
+
 def tensorflow_files(case: Path) -> list[Path]:
     """The checkpoint of a TensorFlow case."""
     return [case / "model.ckpt"] if (case / "model.ckpt.index").exists() else []
@@ -104,7 +109,7 @@ def tensorflow_files(case: Path) -> list[Path]:
 
 def keras_files(case: Path) -> list[Path]:
     """Every file of a Keras case, of the formats that are read."""
-    names = ("model.h5", "weights_only.h5", "w.weights.h5", "model.weights.h5", "m.keras")
+    names = ("model.h5", *WEIGHTS_ALONE, "m.keras")
     return [case / name for name in names if (case / name).exists()]
 
 
@@ -244,7 +249,8 @@ def _stepped_alone(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
 def _two_scopes(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
     """Two independent layers on one input. The second call in the default scope failed, and the case kept `a` twice."""
     compared = {}
-    recorded = rnnprobe.trace(network, data["x"], layers=["a/*"], record="all").layers["a/basic_lstm_cell"]
+    recorded = rnnprobe.trace(network, data["x"], layers=["a/*"], record="all").layers
+    (recorded,) = recorded.values()
     for k in range(2):
         compared[f"out{k}"] = difference(data[f"out{k}"], recorded.signals["h"])
         compared[f"st{2 * k}"] = difference(data[f"st{2 * k}"], recorded.final["c"])
@@ -255,39 +261,30 @@ def _two_scopes(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
 # Keras ---------------------------------------------------------------------------------------------------------------
 
 
-def keras_differences(file: Path, case: str, kind: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, float]:
-    """The model's output against what the top recurrent layer passes on, through the Dense head where there is one."""
-    network = rnnprobe.open(file, **_not_in(file, kind))
+def keras_differences(file: Path, release: str, kind: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, float]:
+    """The model's output against what the top recurrent layer passes on, through the Dense head where there is one.
+
+    A file of weights alone is opened with the model's configuration beside it, as `--config` does; without it, its
+    layers have to be found all the same.
+    """
+    bare = rnnprobe.open(file)
+    network = bare
+    if file.name in WEIGHTS_ALONE:
+        with tempfile.TemporaryDirectory() as folder:
+            (config := Path(folder) / "config.json").write_text(json.dumps(kind["config"]))
+            network = rnnprobe.open(file, config=config)
+        found, known = ([(la.cell.name, dict(la.sizes)) for la in net.layers] for net in (bare, network))
+        assert [sizes for _, sizes in found] == [sizes for _, sizes in known], f"without its configuration: {found}"
     trace = rnnprobe.trace(network, data["x"], record="all")
     top = [layer for layer in network.layers if not _feeds_another(layer.name, network)]
     stack = list(_flat(kind["config"]))
     place = max(k for k, (name, _) in enumerate(stack) if name not in ("Dense", "Dropout"))
     name, config = stack[place]
-    got = _keras_output(name, config, [trace.layers[layer.name] for layer in top], kind)
+    got = _keras_output(name, config, [trace.layers[layer.name] for layer in top], release)
     if place + 1 < len(stack):
         weights = [data[f"w{k}"] for k in range(sum(re.fullmatch(r"w\d+", key) is not None for key in data))]
         got = got @ weights[-2] + weights[-1]
     return {"y": difference(data["y"], got)}
-
-
-def _not_in(file: Path, kind: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that weights without a configuration can't say, as a user would give them."""
-    if file.name not in ("weights_only.h5", "w.weights.h5", "model.weights.h5"):
-        return {}
-    cell = next(config for name, config in _flat(kind["config"]) if _is_recurrent(name, config))
-    inner = cell.get("layer", {}).get("config") or cell
-    cells = inner.get("cell", {}).get("config", inner)
-    said = {}
-    for option, key in (("activation", "activation"), ("recurrent_activation", "recurrent_activation")):
-        if isinstance(cells.get(key), str) and key in cells:
-            said[option] = cells[key]
-    if "inner_activation" in cells:
-        said["recurrent_activation"] = cells["inner_activation"]
-    return said
-
-
-def _is_recurrent(name: str, config: Mapping[str, Any]) -> bool:
-    return name in ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "CuDNNLSTM", "CuDNNGRU")
 
 
 def _flat(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -300,15 +297,16 @@ def _flat(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield layer["class_name"], layer["config"]
 
 
-def _keras_output(name: str, config: Mapping[str, Any], layers: Sequence[Any], kind: Mapping[str, Any]) -> Any:
+def _keras_output(name: str, config: Mapping[str, Any], layers: Sequence[Any], release: str) -> Any:
     """What the layer of this configuration returns, from what was recorded of its one or two directions."""
     inner = config["layer"]["config"] if name == "Bidirectional" else config
     if not inner.get("return_sequences", False):
         parts = [np.asarray(layer.final["h"]) for layer in layers]
     else:
         parts = [np.asarray(layer.signals["h"]) for layer in layers]
-        era = kind["version"]
-        zeroed = inner.get("zero_output_for_mask") or (name == "Bidirectional" and not era.startswith(("1.2", "2.2.4")))
+        # Bidirectional emits zeros at masked steps from tf.keras 1.15 on, copies before (cells.md, section 9.5).
+        copies = release.startswith(("keras1", "keras2"))
+        zeroed = inner.get("zero_output_for_mask") or (name == "Bidirectional" and not copies)
         if zeroed:
             gate = next(s for s in ("i", "z", "h_pre") if s in layers[0].signals)
             skipped = np.isnan(np.asarray(layers[0].signals[gate])).all(axis=-1, keepdims=True)

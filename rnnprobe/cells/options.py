@@ -13,7 +13,7 @@ TANH = replace(ACTIVATION, choices=("tanh",))
 SIGMOID = replace(RECURRENT_ACTIVATION, choices=("sigmoid",))
 FORGET_BIAS = Option("forget_bias", 1.0, help="Added to the forget gate at run time (TensorFlow 1 cells).")
 CELL_CLIP = Option("cell_clip", None, help="c is clipped to ± this, before h is computed from it.")
-PROJ_CLIP = Option("proj_clip", None, help="The projected h is clipped to ± this.")
+PROJ_CLIP = Option("proj_clip", None, help="The projected h is clipped to ± this.", needs="projection")
 RESET = Option("reset", "before", ("before", "after"), "GRU: whether r is applied before or after the product.")
 RESIDUAL = Option("residual", False, help="The layer's input is added to what it passes on.")
 """Of a layer rather than a cell: every layer has it."""

@@ -163,13 +163,13 @@ def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
 
 def _summarise(blocks: Iterable[Block], recording: Recording, as_json: bool) -> None:
     """Runs, and prints what was recorded in short."""
-    from rnnprobe.outputs.summary import Summary
-    from rnnprobe.views import trace as view
+    from rnnprobe.outputs.summary import SummarySink
+    from rnnprobe.views.trace import show_summary
 
-    sink = Summary(recording)
+    sink = SummarySink(recording)
     for block in blocks:
         sink.write(block)
-    view.summary(sink, as_json=as_json)
+    show_summary(sink.summaries, as_json=as_json)
 
 
 def _progress(blocks: Iterator[Block], recording: Recording) -> Iterator[Block]:

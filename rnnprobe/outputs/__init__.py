@@ -1,0 +1,143 @@
+"""Blocks → a file, or memory; and a trace read back.
+
+`OUTPUTS` is the registry of files. An output is a `rnnprobe.outputs.output.Output`; to add one, write it in a file of
+its own and name it here. Each stores the layout of `rnnprobe.outputs.layout`, takes blocks of forward layers in the
+order of time and of backward layers from the end, in memory bounded by the size of a block, and leaves NaN past a
+sequence's length. The tests are parametrised over this tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from rnnprobe.errors import BadInput, CannotWrite
+from rnnprobe.outputs import atomic, layout
+from rnnprobe.outputs.blocks import Tallied, Tally
+from rnnprobe.outputs.memory import MemorySink, collect
+from rnnprobe.outputs.output import Destination, Output, Settings, Sink
+from rnnprobe.outputs.trace import LayerTrace, Trace, load
+from rnnprobe.types import Recording
+
+
+def _hdf5(descriptor: int, directory: Path, recording: Recording, settings: Settings) -> AbstractContextManager[Sink]:
+    from rnnprobe.outputs import hdf5
+
+    return hdf5.open(descriptor, directory, recording, settings)
+
+
+def _npz(descriptor: int, directory: Path, recording: Recording, settings: Settings) -> AbstractContextManager[Sink]:
+    from rnnprobe.outputs import npz
+
+    return npz.open(descriptor, directory, recording, settings)
+
+
+OUTPUTS: tuple[Output, ...] = (
+    Output("HDF5", (".h5", ".hdf5", ".nc"), _hdf5, copies=1),
+    Output("NumPy archive", (".npz",), _npz, copies=2),
+)
+
+DTYPES = ("float16", "float32", "float64")
+COMPRESSIONS = ("gzip", *(f"gzip-{level}" for level in range(1, 10)))
+_GZIP = 4
+
+
+def check(destination: str | Path, *, force: bool = False, sources: Sequence[Path] = ()) -> Destination:
+    """Refuses, before anything is computed, what can't be written.
+
+    Args:
+        destination: the file to be; its suffix says which output.
+        force: whether a file that is there may be replaced.
+        sources: files that the command reads, and that it must not replace.
+
+    Raises:
+        BadInput: an unknown suffix; a file that exists, without `force`.
+        CannotWrite: a directory that is missing or read-only, or something in the place that is no regular file, or
+            one of `sources`.
+    """
+    path = Path(destination)
+    output = next((output for output in OUTPUTS if path.suffix.lower() in output.suffixes), None)
+    if output is None:
+        found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
+        valid = "; ".join(f"{', '.join(output.suffixes)}: {output.name}" for output in OUTPUTS)
+        raise BadInput(f"has {found}, which names no output", path=path, hint=f"valid suffixes: {valid}")
+    target = atomic.resolve(path)
+    atomic.check(path, target, force=force, sources=sources)
+    return Destination(path, target, output, force)
+
+
+def settings(dtype: str = "float32", compress: str | None = None) -> Settings:
+    """How values are stored.
+
+    Raises:
+        BadInput: a dtype or compression that is not one of `DTYPES` and `COMPRESSIONS`.
+    """
+    if dtype not in DTYPES:
+        raise BadInput(f"values can't be stored as {dtype}", hint=f"valid dtypes: {', '.join(DTYPES)}")
+    if compress is None:
+        return Settings(dtype)
+    if compress not in COMPRESSIONS:
+        raise BadInput(f"unknown compression {compress}", hint=f"valid: {', '.join(COMPRESSIONS)}")
+    return Settings(dtype, int(compress.partition("-")[2] or _GZIP))
+
+
+@contextmanager
+def open(
+    destination: str | Path | Destination,
+    recording: Recording,
+    *,
+    dtype: str = "float32",
+    compress: str | None = None,
+    force: bool = False,
+) -> Iterator[Sink]:
+    """A sink whose file appears whole under its name when the body ends, and not at all when the body raises.
+
+    Args:
+        destination: a path, or what `check` returned for it (its `force` then holds).
+        recording: what is going to be written.
+        dtype: of the values stored; see `DTYPES`.
+        compress: see `COMPRESSIONS`; slow.
+        force: whether a file that is there may be replaced.
+
+    Raises:
+        BadInput: as `check` and `settings` say.
+        CannotWrite: as `check` says; or too little room on the disk, found beforehand or while writing. What was there
+            before is as it was.
+    """
+    how = settings(dtype, compress)
+    place = destination if isinstance(destination, Destination) else check(destination, force=force)
+    atomic.need(
+        place.path, place.target, 0 if how.compress else place.output.copies * layout.values_size(recording, how.dtype)
+    )
+    try:
+        with (
+            atomic.staged(place.path, place.target, force=place.force) as descriptor,
+            place.output.open(descriptor, place.target.parent, recording, how) as sink,
+        ):
+            tally = Tally(recording)
+            yield Tallied(sink, tally)
+            tally.check()
+    except CannotWrite as exc:
+        if exc.path is None:
+            exc.path = place.path
+        raise
+
+
+__all__ = [
+    "COMPRESSIONS",
+    "DTYPES",
+    "OUTPUTS",
+    "Destination",
+    "LayerTrace",
+    "MemorySink",
+    "Output",
+    "Settings",
+    "Sink",
+    "Trace",
+    "check",
+    "collect",
+    "load",
+    "open",
+    "settings",
+]

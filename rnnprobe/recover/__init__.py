@@ -55,7 +55,17 @@ def network(checkpoint: Checkpoint, overrides: Overrides = Overrides()) -> Netwo
             from rnnprobe.recover import graph
 
             found = graph.refine(found)
-    return _override(found, overrides.options)
+    return _override(_trim(found), overrides.options)
+
+
+def _trim(found: Network) -> Network:
+    """Without the options that mean nothing for want of a weight: a clip of a projection that is not there."""
+    layers = []
+    for layer in found.layers:
+        idle = {option.name for option in layer.cell.options if option.needs and option.needs not in layer.weights}
+        kept = {name: value for name, value in layer.options.items() if name not in idle}
+        layers.append(replace(layer, options=kept))
+    return replace(found, layers=tuple(layers))
 
 
 def _override(found: Network, options: Mapping[str, OptionValue]) -> Network:

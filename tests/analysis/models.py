@@ -14,6 +14,7 @@ from rnnprobe.cells.shapes import evaluate
 from rnnprobe.cells.slices import GateSlice
 from rnnprobe.types import Cell, Checkpoint, Embedding, Feed, Layer, Network, Tensor, Value
 
+_INPUT = Feed()
 BY_NAME = {cell.name: cell for cell in CELLS}
 
 
@@ -31,17 +32,22 @@ def layer(
     dtype: str = "float32",
     optional: bool = True,
     seed: int = 1,
-    feed: Feed = Feed(),
+    feed: Feed = _INPUT,
     known: Mapping[str, Value] | None = None,
 ) -> Layer:
     """A layer whose tensors lie below `scope`, with random values."""
     cell = BY_NAME[cell] if isinstance(cell, str) else cell
     projects = optional and any(weight.role == "projection" for weight in cell.weights)
-    sizes = {"input_size": input_size, "units": units, "output_size": output_size if projects and output_size else units}
+    sizes = {
+        "input_size": input_size,
+        "units": units,
+        "output_size": output_size if projects and output_size else units,
+    }
     random = np.random.default_rng(seed)
     weights = {
         weight.role: tensor(
-            f"{scope}/{weight.names[0]}", random.normal(0, 0.5, [evaluate(d, sizes) for d in weight.shape]).astype(dtype)
+            f"{scope}/{weight.names[0]}",
+            random.normal(0, 0.5, [evaluate(d, sizes) for d in weight.shape]).astype(dtype),
         )
         for weight in cell.weights
         if optional or not weight.optional

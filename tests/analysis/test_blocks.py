@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rnnprobe.analysis import export
 from rnnprobe.analysis.weights import blocks
 from rnnprobe.cells import CELLS
@@ -76,7 +77,11 @@ def written(path):
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5", ".hdf5"])
 def test_written_blocks_read_back(suffix, tmp_path):
-    layers = [models.layer("basic_lstm", "rnn/cell_0"), models.layer("keras_cudnn_gru", "gru"), models.layer("basic_rnn", "b")]
+    layers = [
+        models.layer("basic_lstm", "rnn/cell_0"),
+        models.layer("keras_cudnn_gru", "gru"),
+        models.layer("basic_rnn", "b"),
+    ]
     chosen = blocks(layers)
     path = tmp_path / f"blocks{suffix}"
     export.check(path, force=False)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from rnnprobe.analysis import figures as module
 from rnnprobe.analysis.figures import figures
 from rnnprobe.cells import CELLS

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+
 from rnnprobe.analysis.account import account, stored
 from rnnprobe.analysis.inspect import inspect
 from rnnprobe.analysis.shapes import shapes

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rnnprobe.analysis.select import select
 from rnnprobe.errors import BadInput
 

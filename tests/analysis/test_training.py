@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from rnnprobe.analysis.training import labels, training
 from rnnprobe.errors import BadInput
 
@@ -88,3 +89,9 @@ def test_nan_in_one_step_leaves_the_others():
     assert np.isfinite(row["norms"][0])
     assert np.isnan(row["norms"][1])
     assert np.isnan(row["moved"])
+
+
+def test_nothing_recurrent_is_said():
+    steps, change = training([models.network(), models.network()], (1, 2))
+    assert steps.rows == change.rows == ()
+    assert "no recurrent layer" in change.notes[0]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from rnnprobe.analysis.weights import nonfinite, weights
 from rnnprobe.cells import CELLS
 from rnnprobe.errors import BadInput

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from rnnprobe.analysis import words
 
 
@@ -26,14 +27,23 @@ def test_numbers(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0 %"), (1, "100 %"), (0.5, "50.0 %"), (1e-9, "<0.1 %"), (1 - 1e-9, ">99.9 %"), (math.nan, "NaN")]
+    ("value", "text"),
+    [(0, "0 %"), (1, "100 %"), (0.5, "50.0 %"), (1e-9, "<0.1 %"), (1 - 1e-9, ">99.9 %"), (math.nan, "NaN")],
 )
 def test_a_share_of_something_is_never_nothing(value, text):
     assert words.share(value) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (2_500_000, "2.5 MB"), (10**18, "1000000.0 TB")]
+    ("value", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_960, "1.0 MB"),
+        (2_500_000, "2.5 MB"),
+        (10**18, "1000000.0 TB"),
+    ],
 )
 def test_sizes(value, text):
     assert words.size(value) == text

@@ -58,7 +58,7 @@ def _batch(start: int, lengths: Array, vocabulary: tuple[str, ...] | None, seed:
 
 
 def whole(what: Recording, seed: int = 7) -> dict[str, dict[str, Array]]:
-    """Layer → signal → `[sequence, time, size]`, NaN past the lengths, and `initial_…`, `final_…` `[sequence, size]`."""
+    """Layer → signal → `[sequence, time, size]`, NaN past the lengths; `initial_…` and `final_…` `[sequence, size]`."""
     random = np.random.default_rng(seed)
     lengths = np.concatenate([batch.lengths for batch in what.batches])
     past = np.arange(what.steps)[None, :] >= lengths[:, None]
@@ -67,7 +67,8 @@ def whole(what: Recording, seed: int = 7) -> dict[str, dict[str, Array]]:
         sizes = signal_sizes(each)
         own = arrays[each.name] = {}
         for name in what.signals[each.name]:
-            own[name] = random.uniform(-1, 1, (what.sequences, what.steps, sizes[name])).astype(np.float32)
+            low = 0.0 if name in ("i", "f", "o", "r", "z") else -1.0
+            own[name] = random.uniform(low, 1, (what.sequences, what.steps, sizes[name])).astype(np.float32)
             own[name][past] = np.nan
         for name in each.cell.states:
             for prefix in ("initial_", "final_"):
@@ -76,7 +77,7 @@ def whole(what: Recording, seed: int = 7) -> dict[str, dict[str, Array]]:
 
 
 def blocks(what: Recording, arrays: Mapping[str, Mapping[str, Array]], stretch: int = 4) -> Iterator[Block]:
-    """What an engine would yield: a batch after the other, forward layers from the start, backward ones from the end."""
+    """What an engine would yield: batch by batch, forward layers from the start, backward ones from the end."""
     for batch in what.batches:
         rows = slice(batch.start, batch.start + len(batch.names))
         for direction in ("forward", "backward"):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
+
 from rnnprobe.analysis.inspect import inspect
 from rnnprobe.analysis.shapes import shapes
 from rnnprobe.analysis.training import training
@@ -133,7 +134,11 @@ def test_hostile_text_is_inert_in_json(text):
 
 def test_json_holds_whole_rows_at_full_precision():
     rows = ({"a": 0.1 + 0.2, "b": [math.nan, math.inf, -math.inf], "c": None, "hidden": True},)
-    reports = [Report("r", "t", (Column("a", "a"),), rows, ("n",)), Report("r", "u", (), ({"a": 2},), ("n", "m")), Report("s", "", (), ())]
+    reports = [
+        Report("r", "t", (Column("a", "a"),), rows, ("n",)),
+        Report("r", "u", (), ({"a": 2},), ("n", "m")),
+        Report("s", "", (), ()),
+    ]
     stream = io.StringIO()
     show(reports, command="weights", as_json=True, stream=stream)
 

@@ -1,0 +1,60 @@
+"""Which layers, gates and parts the user means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from rnnprobe.errors import BadInput
+from rnnprobe.types import Layer, Network
+
+
+def select(network: Network, patterns: Sequence[str]) -> tuple[Layer, ...]:
+    """The layers that patterns name, in the network's order; all of them without a pattern.
+
+    A pattern is a layer's name, or a part of the names of one or more layers, or a glob (`*cell_0*`). A whole name
+    means that layer alone, although others may contain it.
+
+    Raises:
+        BadInput: a pattern matches no layer; the hint lists the layers there are.
+    """
+    if not patterns:
+        return network.layers
+    names = [layer.name for layer in network.layers]
+    wanted: set[str] = set()
+    for pattern in patterns:
+        found = _matching(names, pattern)
+        if not found:
+            raise BadInput(
+                f"no layer is called {pattern!r}",
+                path=network.checkpoint.path,
+                hint="the layers are:\n" + "\n".join(names) if names else "nothing recurrent was found in it",
+            )
+        wanted.update(found)
+    return tuple(layer for layer in network.layers if layer.name in wanted)
+
+
+def choose(kind: str, given: Sequence[str], known: Sequence[str]) -> frozenset[str]:
+    """The words given, each of them known; all that are known if none is given.
+
+    Args:
+        kind: what the words are, for the message: `gate`, `part`.
+        given: what the user said.
+        known: what the chosen layers have.
+
+    Raises:
+        BadInput: a word that is not known; the hint lists those that are.
+    """
+    for word in given:
+        if word not in known:
+            listed = ", ".join(dict.fromkeys(known)) or "none"
+            raise BadInput(f"no {kind} is called {word!r} in the chosen layers", hint=f"the {kind}s are: {listed}")
+    return frozenset(given or known)
+
+
+def _matching(names: Sequence[str], pattern: str) -> list[str]:
+    if pattern in names:
+        return [pattern]
+    if any(char in pattern for char in "*?["):
+        return [name for name in names if fnmatchcase(name, pattern)]
+    return [name for name in names if pattern and pattern in name]

@@ -1,0 +1,167 @@
+"""What the commands have in common: arguments and options as decorators, and what is said on stderr.
+
+@click.command()
+@model_argument
+@layer_option
+@describes_cell
+@json_option
+@verbosity
+def command(model: Path, layer: tuple[str, ...], overrides: Overrides, as_json: bool, quiet: bool, verbose: bool):
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rnnprobe.analysis import words
+from rnnprobe.cells import CELLS
+from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.recover import Overrides
+from rnnprobe.types import Network, Option, OptionValue
+from rnnprobe.views.escape import plain
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+"""MODEL → `model: Path`. Whether there is one, and of which format, is for `rnnprobe.formats` to say."""
+
+models_argument = click.argument("models", metavar="MODEL...", type=click.Path(path_type=Path), nargs=-1, required=True)
+"""One MODEL or more → `models: tuple[Path, ...]`."""
+
+layer_option = click.option(
+    "--layer",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only the layers of this name: a name, a part of it, or a glob. May be repeated.",
+)
+"""--layer → `layer: tuple[str, ...]`, for `rnnprobe.analysis.select.select`."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
+"""--json → `as_json: bool`."""
+
+
+def verbosity(function: F) -> F:
+    """-q, -v → `quiet: bool`, `verbose: bool`."""
+    loud = click.option("-v", "--verbose", is_flag=True, help="Say more; show the traceback of an error.")
+    return click.option("-q", "--quiet", is_flag=True, help="No warnings on stderr.")(loud(function))
+
+
+def _number(text: str) -> float:
+    """A finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise click.BadParameter(f"expected a number, found {text!r}")
+    return number
+
+
+def _bound(text: str) -> float | str:
+    """A number above 0; or `none`, which is off."""
+    if text == "none":
+        return text
+    number = _number(text)
+    if number <= 0:
+        raise click.BadParameter(f"expected a number above 0, or none; found {text!r}")
+    return number
+
+
+def _described() -> dict[str, Option]:
+    """Every option of any cell by name, with the choices of all cells together."""
+    found: dict[str, Option] = {}
+    for option in (*(option for cell in CELLS for option in cell.options), RESIDUAL):
+        known = found.get(option.name)
+        if known is None or len(option.choices) > len(known.choices):
+            found[option.name] = option
+    return found
+
+
+_DESCRIBED = _described()
+
+
+def describes_cell(function: F) -> F:
+    """The options that describe the cell, from the tables of `rnnprobe.cells` → `overrides: Overrides`.
+
+    Every one of them is unset unless the user sets it, and then goes over what the file says.
+    """
+
+    @wraps(function)
+    def collected(*args: Any, cell: str | None, config: Path | None, **given: Any) -> Any:
+        options: dict[str, OptionValue] = {}
+        for name in _DESCRIBED:
+            value = given.pop(name)
+            if value is not None:
+                options[name] = None if value == "none" else value
+        return function(*args, overrides=Overrides(cell, options, config), **given)
+
+    decorated: Any = collected
+    for option in reversed(_DESCRIBED.values()):
+        decorated = _flag(option)(decorated)
+    decorated = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A Keras configuration (JSON) beside weights that came without one.",
+    )(decorated)
+    named: F = click.option(
+        "--cell",
+        type=click.Choice([cell.name for cell in CELLS]),
+        metavar="NAME",
+        help=f"What tensors are that are not claimed: {', '.join(cell.name for cell in CELLS)}.",
+    )(decorated)
+    return named
+
+
+def _flag(option: Option) -> Callable[[F], F]:
+    flag = words.flag(option.name)
+    if option.choices:
+        choice = click.Choice(option.choices)
+        text = option.help if len(option.choices) < 3 else f"{option.help} One of {', '.join(option.choices)}."
+        return click.option(flag, option.name, type=choice, metavar="NAME", help=text)
+    if isinstance(option.default, bool):
+        return click.option(f"{flag}/--no-{flag[2:]}", option.name, default=None, help=option.help)
+    # An option without a number of its own is a bound, which is off by default.
+    kind, metavar = (_bound, "NUMBER|none") if option.default is None else (_number, "NUMBER")
+    return click.option(flag, option.name, type=kind, metavar=metavar, help=option.help)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Lines on stderr, made harmless for a terminal."""
+    for line in lines:
+        click.echo(f"rnnprobe: {plain(line)}", err=True)
+
+
+def say_assumptions(network: Network) -> None:
+    """What nothing in the file says and was assumed, once on stderr, with the flags that settle it."""
+    say(assumptions(network))
+
+
+def assumptions(network: Network) -> list[str]:
+    """Two lines at most: the options assumed, and the embeddings assumed in front."""
+    holders: dict[tuple[str, str], int] = {}
+    for layer in network.layers:
+        for name, value in layer.options.items():
+            if value.evidence == "assumed":
+                key = (name, words.option(value.value))
+                holders[key] = holders.get(key, 0) + 1
+    total = len(network.layers)
+    found = [
+        f"{name} = {value}" + ("" if number == total else f" in {number} of {total} layers")
+        for (name, value), number in holders.items()
+    ]
+    flags = list(dict.fromkeys(words.flag(name) for name, _ in holders))
+    lines = []
+    if found:
+        settle = "settles it" if len(flags) == 1 else "settle it"
+        lines.append(f"assumed, since nothing in the file says it: {', '.join(found)}; {', '.join(flags)} {settle}")
+    fed = [embedding.name for embedding in network.embeddings if embedding.evidence == "assumed"]
+    if fed:
+        lines.append(f"assumed from names and widths: {', '.join(fed)} stands in front")
+    return lines

@@ -1,0 +1,191 @@
+"""What a reader takes and what it returns, before a network gives the numbers a meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnprobe.errors import BadInput, Refused
+from rnnprobe.inputs.file import File
+from rnnprobe.types import Array
+
+if TYPE_CHECKING:
+    from rnnprobe.inputs.vocabulary import Vocabulary
+
+Say: TypeAlias = Callable[[str], None]
+Place: TypeAlias = Callable[[int, int, int | None], str]
+"""`place(sequence, step, column)`: where a value lies, in the words of its file; the column is None where a step is one
+number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One array, none of it loaded.
+
+    Attributes:
+        shape: any rank.
+        dtype: as stored; `check` says whether numbers can be read from it.
+        read: `read(slices)`, a slice with a step of 1 for each axis, returns that block and reads little else.
+        name: how an error calls it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[tuple[slice, ...]], Array]
+    name: str = "the array"
+
+    @property
+    def words(self) -> str:
+        """Dtype and shape, as an error prints them."""
+        return f"{self.dtype} {list(self.shape)}"
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the values."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def whole(self) -> Array:
+        """All of it."""
+        return self.read(tuple(slice(0, size) for size in self.shape))
+
+    def check(self, path: object = None) -> Grid:
+        """Itself, if it holds plain numbers.
+
+        Raises:
+            Refused: Python objects, which only pickle could read.
+            BadInput: text, dates, complex numbers, structures.
+        """
+        place = path if path is None else str(path)
+        if self.dtype.hasobject and not self.dtype.metadata:  # h5py notes there what texts and lists are stored as
+            raise Refused(
+                f"{self.name} holds Python objects, which could only be read by running what the file says",
+                path=place,
+                hint="save one plain array for each sequence: np.savez(FILE, *sequences)",
+            )
+        if self.dtype.kind not in "biuf":
+            raise BadInput(
+                f"{self.name} is {self.words}; expected integers or floats",
+                path=place,
+                hint="bfloat16 and other types that NumPy lacks: save them as float32"
+                if self.dtype.kind == "V"
+                else "",
+            )
+        return self
+
+
+def memory(array: Array, name: str = "the array") -> Grid:
+    """A grid over an array in memory."""
+    return Grid(array.shape, array.dtype, lambda slices: array[slices], name)
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Sequences of lengths of their own.
+
+    Attributes:
+        lengths: `[sequences]`, int64.
+        width: numbers a step, or None where a step is one number.
+        dtype: integers or floats.
+        read: `read(sequence, start, stop)` returns `[stop - start]` or `[stop - start, width]`, within its length.
+    """
+
+    lengths: NDArray[np.int64]
+    width: int | None
+    dtype: np.dtype[Any]
+    read: Callable[[int, int, int], Array]
+
+    @property
+    def words(self) -> str:
+        """Dtype and shape, as an error prints them."""
+        axes = "time" if self.width is None else f"time, {self.width}"
+        return f"{len(self.lengths)} sequence{'s' * (len(self.lengths) != 1)} of {self.dtype} [{axes}]"
+
+
+def joined(values: Array, lengths: NDArray[np.int64]) -> Ragged:
+    """Ragged sequences that lie one behind the other in `values`, `[steps of all]` or `[steps of all, width]`."""
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    width = None if values.ndim == 1 else values.shape[1]
+    return Ragged(
+        lengths, width, values.dtype, lambda row, start, stop: values[starts[row] + start : starts[row] + stop]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a reader found.
+
+    Attributes:
+        data: the numbers.
+        names: one for each sequence, or None: they are counted.
+        lengths: those that the file gives.
+        written: the numbers were decimals in a text, so that 3 may be an id or a float.
+        text: they are ids that a vocabulary gave to a text.
+        place: where a value lies, or None: sequence, step and column are all there is to say.
+    """
+
+    data: Grid | Ragged
+    names: tuple[str, ...] | None = None
+    lengths: NDArray[np.int64] | None = None
+    written: bool = False
+    text: bool = False
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user said about a file.
+
+    Attributes:
+        vocabulary: for text.
+        by: one of `rnnprobe.inputs.text.BY`.
+        unknown: the id for what the vocabulary lacks, or None: an error.
+        say: takes a line for the user.
+    """
+
+    say: Say
+    vocabulary: Vocabulary | None = None
+    by: str = "char"
+    unknown: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A way of storing sequences.
+
+    Attributes:
+        name: what `--input-format` takes.
+        suffixes: of its files.
+        matches: `matches(head)`: do the first bytes of a file look like it? Asked where a suffix does not tell.
+        read: `read(file, request)`. Raises `BadInput`, `Refused` or `OutOfResources`, naming file and place.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    matches: Callable[[bytes], bool]
+    read: Callable[[File, Request], Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Sequences that fit a network, before they are chosen and batched.
+
+    Attributes:
+        lengths: `[sequences]`, int64, each at least 1.
+        width: features a step, or None: ids.
+        dtype: of what the batches load: int64 for ids, else a float.
+        read: `read(sequence, count, start, stop)` returns the steps of `count` sequences that follow each other,
+            `[count, stop - start]` or `[count, stop - start, width]` in the stored dtype; past a length, anything.
+        place: where a value lies.
+    """
+
+    names: tuple[str, ...]
+    lengths: NDArray[np.int64]
+    width: int | None
+    dtype: np.dtype[Any]
+    read: Callable[[int, int, int, int], Array]
+    place: Place

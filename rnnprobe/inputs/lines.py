@@ -1,0 +1,191 @@
+"""`.jsonl`: a line a sequence.
+
+A line is a list of ids (or of numbers, for a network whose steps are one number), a list of steps (each a list of
+numbers), a list of tokens, a text, or an object with one of these under `ids`, `x`, `tokens` or `text`, and with
+`length` and `name` where there is more to say. All lines are of one kind. Blank lines count for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rnnprobe.inputs.file import File
+from rnnprobe.inputs.found import Found, Reader, Request, joined
+from rnnprobe.inputs.text import encode, tokens_to_ids
+from rnnprobe.types import Array
+
+KINDS = ("ids", "x", "tokens", "text")
+
+
+@dataclass(slots=True)
+class _Lines:
+    """What was read so far."""
+
+    file: File
+    request: Request
+    arrays: list[Array] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
+    kind: str = ""
+
+
+def read(file: File, request: Request) -> Found:
+    """The sequences, in memory."""
+    lines = _Lines(file, request)
+    with file.buffered() as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                _take(lines, _parse(file, line, number), number)
+    if not lines.arrays:
+        raise file.bad("holds no line with a sequence")
+    if lines.ignored:
+        request.say(f"{file.path}: fields not read: {', '.join(sorted(lines.ignored))}")
+    if len(set(lines.names)) < len(lines.names):
+        name = next(name for index, name in enumerate(lines.names) if name in lines.names[:index])
+        raise file.bad(f"two sequences are named {name!r}")
+
+    def place(row: int, step: int, column: int | None) -> str:
+        return f"line {lines.numbers[row]}, step {step}" + ("" if column is None else f", feature {column}")
+
+    lengths = np.array([len(array) for array in lines.arrays], np.int64)
+    values = np.concatenate(lines.arrays)
+    return Found(
+        joined(values, lengths),
+        tuple(lines.names) or None,
+        np.array(lines.lengths, np.int64) if lines.lengths else None,
+        written=lines.kind in ("numbers", "steps"),
+        text=lines.kind == "tokens",
+        place=place,
+    )
+
+
+def _parse(file: File, line: bytes, number: int) -> Any:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(items)) < len(items):
+            raise file.bad(f"line {number} gives a field twice")
+        return dict(items)
+
+    try:
+        return json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), object_pairs_hook=pairs)
+    except UnicodeDecodeError as exc:
+        raise file.bad(f"line {number} is no UTF-8 text: {exc.reason} at byte {exc.start}") from exc
+    except RecursionError as exc:
+        raise file.bad(f"line {number} is nested too deeply") from exc
+    except ValueError as exc:  # JSONDecodeError, and integers of thousands of digits
+        raise file.bad(f"line {number} is no JSON: {exc}", hint="expected a sequence a line") from exc
+
+
+def _take(lines: _Lines, value: Any, number: int) -> None:
+    """One line."""
+    file = lines.file
+    given = ""
+    name = length = None
+    if isinstance(value, dict):
+        keys = [key for key in KINDS if key in value]
+        if len(keys) != 1:
+            what = f"holds {' and '.join(keys)}" if keys else f"has the fields {', '.join(list(value)[:12]) or 'none'}"
+            raise file.bad(f"line {number} {what}; expected one of {', '.join(KINDS)}")
+        given = keys[0]
+        name, length = value.get("name"), value.get("length")
+        lines.ignored |= value.keys() - {given, "name", "length"}
+        value = value[given]
+    kind, array = _array(lines, value, given, number)
+    lines.kind = lines.kind or kind
+    if kind != lines.kind or (lines.arrays and array.shape[1:] != lines.arrays[0].shape[1:]):
+        raise file.bad(
+            f"line {number} holds {_words(kind, array)}; expected {_words(lines.kind, lines.arrays[0])}, "
+            f"as in line {lines.numbers[0]}"
+        )
+    if not len(array):  # a text of white space, by words
+        raise file.bad(f"line {number} holds no step")
+    for word, item, before in (("name", name, lines.names), ("length", length, lines.lengths)):
+        if lines.arrays and (item is None) == bool(before):
+            raise file.bad(f"line {number} {'lacks' if item is None else 'has'} a {word}, unlike those before")
+    if name is not None:
+        lines.names.append(_name(file, name, number))
+    if length is not None:
+        if type(length) is not int or not 0 <= length <= len(array):
+            raise file.bad(f"line {number} has the length {length!r}; expected at most its {len(array)} steps")
+        lines.lengths.append(length)
+    lines.arrays.append(array)
+    lines.numbers.append(number)
+
+
+def _name(file: File, name: Any, number: int) -> str:
+    if type(name) not in (str, int):
+        raise file.bad(f"line {number} has the name {name!r}; expected a text")
+    return str(name)
+
+
+def _words(kind: str, array: Array) -> str:
+    return f"steps of {array.shape[1]} numbers" if kind == "steps" else kind
+
+
+def _array(lines: _Lines, value: Any, given: str, number: int) -> tuple[str, Array]:
+    """The kind (`ids`, `numbers`, `steps`, `tokens`) and the array of a line."""
+    file, where = lines.file, f"line {number}"
+    if value == [] or value == "":
+        raise file.bad(f"{where} holds no step")
+    if isinstance(value, str) and given in ("", "text"):
+        return "tokens", encode(value, lines.request, file, where)
+    if not isinstance(value, list) or given == "text":
+        raise file.bad(f"{where} holds {_type(value)}; expected {'a text' if given == 'text' else 'a list'}")
+    types = set(map(type, value))
+    if types == {str} and given in ("", "tokens"):
+        return "tokens", tokens_to_ids(value, lines.request, file, where)
+    if types == {list} and given in ("", "x"):
+        return "steps", _steps(file, value, where)
+    if given == "tokens" or not types <= {int, float} or (given == "ids" and float in types):
+        kinds: dict[str, set[type]] = {"tokens": {str}, "ids": {int}}
+        wanted = kinds.get(given, {list} if list in types else {int, float})
+        step, item = next((step, item) for step, item in enumerate(value) if type(item) not in wanted)
+        raise file.bad(f"{where}, step {step} holds {_type(item)}; expected {_expected(given, types)}")
+    return ("ids" if given == "ids" else "numbers"), _numbers(file, value, where)
+
+
+def _expected(given: str, types: set[type]) -> str:
+    if given == "tokens":
+        return "a token"
+    if given == "ids":
+        return "an id, a whole number"
+    return "a list of numbers, as in the other steps" if list in types else "a number"
+
+
+def _steps(file: File, rows: list[list[Any]], where: str) -> Array:
+    width = len(rows[0])
+    for step, row in enumerate(rows):
+        if len(row) != width:
+            raise file.bad(f"{where}, step {step} has {len(row)} numbers; expected {width}, as in step 0")
+        for column, item in enumerate(row if not set(map(type, row)) <= {int, float} else ()):
+            if type(item) not in (int, float):
+                raise file.bad(f"{where}, step {step}, feature {column} holds {_type(item)}; expected a number")
+    try:
+        return np.array(rows, np.float64)
+    except OverflowError as exc:
+        raise file.bad(f"{where} holds an integer that is too large for a float") from exc
+
+
+def _numbers(file: File, values: list[Any], where: str) -> Array:
+    """Integers where all are, else floats."""
+    floats = float in set(map(type, values))
+    try:
+        return np.array(values, np.float64 if floats else np.int64)
+    except OverflowError as exc:
+        step = next(step for step, item in enumerate(values) if not -(2**63) <= item < 2**63)
+        raise file.bad(f"{where}, step {step} holds {values[step]}, which is too large a number") from exc
+
+
+def _type(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    names = {dict: "an object", list: "a list", str: "a text", int: "a number", float: "a number"}
+    return names[type(value)] + (f" ({value[:20]!r})" if isinstance(value, str) else "")
+
+
+JSONL = Reader("jsonl", (".jsonl", ".ndjson"), lambda head: head.lstrip()[:1] in (b"[", b"{"), read)

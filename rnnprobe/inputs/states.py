@@ -1,0 +1,230 @@
+"""The states to start from: `--initial-state`.
+
+They are given by name, since no two frameworks agree on an order (TF1 keeps an LSTM's as (c, h), Keras as (h, c)):
+`<layer>/c` and `<layer>/h`, or `c` and `h` where there is one layer; a layer with one state may leave out its name. A
+trace written by rnnprobe is read as well, and starts from its `final_c` and `final_h`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from rnnprobe.cells.layers import signal_sizes
+from rnnprobe.errors import BadInput, RnnprobeError
+from rnnprobe.inputs import hdf5, npy, npz
+from rnnprobe.inputs.collection import listed
+from rnnprobe.inputs.file import File, locate
+from rnnprobe.inputs.found import Grid, Request, Say, memory
+from rnnprobe.types import Array, Layer
+
+_WHOLE = ""  # the name of an array that has none
+_SUFFIXES = (".npy", ".npz", *hdf5.HDF5.suffixes)
+
+
+def _silent(line: str) -> None:
+    """The default `say`."""
+
+
+def read(
+    source: object, layers: tuple[Layer, ...], sequences: int, *, say: Say = _silent
+) -> dict[str, dict[str, Array]]:
+    """Layer → state → `[sequences, size]`, in the dtype that the layer computes in (float64 or float32).
+
+    Args:
+        source: a path (`.npz`, `.npy`, HDF5, with `:key` for a group in it, a trace), a mapping of arrays (by
+            `layer/state`, or nested), or an array for a single layer that has one state.
+        layers: those that run. A layer of which nothing is given starts from zeros, and that is said.
+        sequences: how many; an array `[size]` or `[1, size]` counts for each of them.
+
+    Raises:
+        BadInput: a name, a structure, a shape or a dtype is not what the cell wants: the error says what it wants.
+        Refused: the file holds Python objects, or leads into other files.
+    """
+    path = None
+    try:
+        if isinstance(source, str | Path):
+            file = locate(source)
+            path = file.path
+            arrays = _file(file, say)
+        else:
+            arrays = _memory(source)
+        # a trace writes odd characters of a layer's name in percent form
+        arrays = {unquote(name) if name.startswith("layers/") else name: grid for name, grid in arrays.items()}
+        return _states(arrays, layers, sequences, say)
+    except RnnprobeError as exc:
+        if exc.path is None and path is not None:
+            raise type(exc)(exc.message, path=path, hint=exc.hint) from exc
+        raise
+
+
+def _file(file: File, say: Say) -> dict[str, Grid]:
+    """Every array of a file by its name, none loaded."""
+    head = file.head(8)
+    if file.suffix == ".npy" or npy.NPY.matches(head):
+        return {_WHOLE: npy.read(file, Request(say)).data}  # type: ignore[dict-item]
+    if file.suffix == ".npz" or npz.NPZ.matches(head):
+        arrays = npz.arrays(file)
+        if file.key:
+            arrays = _below(arrays, file.key)
+    elif file.suffix in hdf5.HDF5.suffixes or hdf5.HDF5.matches(head):
+        arrays = hdf5.tree(file)
+    else:
+        raise file.bad("is of no format that states are read from", hint=f"expected one of {', '.join(_SUFFIXES)}")
+    if not arrays:
+        raise file.bad(f"holds no array{f' at {file.key}' if file.key else ''}")
+    return arrays
+
+
+def _below(arrays: Mapping[str, Grid], key: str) -> dict[str, Grid]:
+    prefix = key.strip("/") + "/"
+    found = {name.removeprefix(prefix): grid for name, grid in arrays.items() if name.startswith(prefix)}
+    return found or ({_WHOLE: arrays[key.strip("/")]} if key.strip("/") in arrays else {})
+
+
+def _memory(source: object) -> dict[str, Grid]:
+    """The arrays of a mapping, nested ones by their path; or one array without a name."""
+    if not isinstance(source, Mapping):
+        if isinstance(source, list | tuple):
+            raise BadInput(
+                f"a {type(source).__name__} of {len(source)} was given; expected states by name",
+                hint="{'c': …, 'h': …}, or {layer: {'c': …, 'h': …}}: TF1 orders them (c, h), Keras (h, c)",
+            )
+        return {_WHOLE: memory(np.asarray(source))}
+    arrays: dict[str, Grid] = {}
+    for name, value in source.items():
+        if isinstance(value, Mapping):
+            arrays |= {f"{name}/{below}".rstrip("/"): grid for below, grid in _memory(value).items()}
+        else:
+            arrays[str(name)] = memory(np.asarray(value), str(name))
+    return arrays
+
+
+def _states(
+    arrays: Mapping[str, Grid], layers: tuple[Layer, ...], sequences: int, say: Say
+) -> dict[str, dict[str, Array]]:
+    alone = len(layers) == 1
+    result: dict[str, dict[str, Array]] = {}
+    used: set[str] = set()
+    absent: list[str] = []
+    for layer in layers:
+        sizes = {state: signal_sizes(layer)[state] for state in layer.cell.states}
+        found = {state: _name_of(layer.name, state, arrays, alone, len(sizes) == 1) for state in sizes}
+        used |= {name for name in found.values() if name is not None}
+        lacking = [state for state, name in found.items() if name is None]
+        if lacking and (len(lacking) < len(sizes) or _looks_meant(layer.name, arrays, alone)):
+            raise _structure(layer, sizes, lacking, arrays, sequences)
+        if lacking:
+            absent.append(layer.name)
+        result[layer.name] = {
+            state: np.zeros((sequences, size), _dtype(layer))
+            if name is None
+            else _fitted(layer, state, size, arrays[name], sequences, say)
+            for (state, size), name in zip(sizes.items(), found.values(), strict=True)
+        }
+    _check_names(arrays, used, layers, absent)
+    if absent:
+        say(f"no initial state is given for {', '.join(absent)}: zeros")
+    return result
+
+
+def _name_of(layer: str, state: str, arrays: Mapping[str, Grid], alone: bool, single: bool) -> str | None:
+    """The name under which a state is given, or None. What a trace ends with comes before its signal `h`."""
+    names = [f"{prefix}{layer}/{kind}{state}" for kind in ("final_", "") for prefix in ("layers/", "")]
+    if alone:
+        names += [f"final_{state}", state]
+    if single:
+        names += [layer, *([_WHOLE] if alone else [])]
+    found = next((name for name in names if name in arrays), None)
+    if found is None and single and alone and len(arrays) == 1:
+        only = next(iter(arrays))
+        return only if "/" not in only else None
+    return found
+
+
+def _looks_meant(layer: str, arrays: Mapping[str, Grid], alone: bool) -> bool:
+    """Whether some array is there for this layer, under whatever name."""
+    return alone or any(name == layer or name.removeprefix("layers/").startswith(f"{layer}/") for name in arrays)
+
+
+def _wants(layer: Layer, sizes: Mapping[str, int], sequences: int) -> str:
+    """What a cell starts from, in words."""
+    states = [f"{state} [{sequences}, {size}]" for state, size in sizes.items()]
+    if len(states) == 1:
+        return f"the state of {layer.name}, a {layer.cell.title}, is one array: {states[0]}"
+    kind = "a pair" if len(states) == 2 else f"{len(states)} arrays"
+    return f"the state of {layer.name}, a {layer.cell.title}, is {kind}: {' and '.join(states)}"
+
+
+def _structure(
+    layer: Layer, sizes: Mapping[str, int], lacking: list[str], arrays: Mapping[str, Grid], sequences: int
+) -> BadInput:
+    """The error for states of another structure than the cell's."""
+    only = next(iter(arrays.values()), None)
+    given = f"one array {only.words}" if only and list(arrays) == [_WHOLE] else listed(arrays) or "nothing"
+    message = f"{_wants(layer, sizes, sequences)}; given: {given}"
+    call = ", ".join(f"{state}=…" for state in sizes)
+    hint = f"np.savez(FILE, {call}); in a stack name them '{layer.name}/{next(iter(sizes))}' …"
+    if only and len(arrays) == 1 and len(sizes) > 1 and only.shape and only.shape[-1] == sum(sizes.values()):
+        first, size = next(iter(sizes.items()))
+        hint = (
+            f"a state of state_is_tuple=False is {' and '.join(sizes)} side by side: "
+            f"np.savez(FILE, {first}=state[:, :{size}], {list(sizes)[1]}=state[:, {size}:])"
+        )
+    elif len(lacking) < len(sizes):
+        message = f"{message}; {' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing"
+    return BadInput(message, hint=hint)
+
+
+def _fitted(layer: Layer, state: str, size: int, grid: Grid, sequences: int, say: Say) -> Array:
+    """A state as `[sequences, size]`."""
+    what = f"{layer.name}/{state}"
+    grid.check()
+    if grid.dtype.kind == "b":
+        raise BadInput(f"{what} is {grid.words}; expected floats [{sequences}, {size}]")
+    if grid.shape not in ((size,), (1, size), (sequences, size)):
+        raise BadInput(
+            f"{what} is {grid.words}; expected [{sequences}, {size}], a row for each sequence, or [{size}] for all",
+            hint=_axes_hint(layer, state, grid.shape, size),
+        )
+    target = _dtype(layer)
+    values = grid.whole()
+    if grid.shape == (1, size) and sequences > 1:
+        say(f"{what} is [1, {size}]: each of the {sequences} sequences starts from it")
+    if values.dtype.kind != "f" or values.dtype.itemsize > target.itemsize:
+        say(f"{what} is {grid.dtype}: it is converted to {target}")
+    with np.errstate(over="ignore"):
+        converted = values.astype(target)
+    bad = np.argwhere(~np.isfinite(converted))
+    if len(bad):
+        say(f"{what} holds {converted[tuple(bad[0])]} at {bad[0].tolist()}")
+    return np.array(np.broadcast_to(converted, (sequences, size)))
+
+
+def _axes_hint(layer: Layer, state: str, shape: tuple[int, ...], size: int) -> str:
+    others = {name: signal_sizes(layer)[name] for name in layer.cell.states if name != state}
+    if len(shape) == 3:
+        return "states have no time axis: give those of one step"
+    for name, other in others.items():
+        if shape and shape[-1] == other != size:
+            return f"{name} has that width: the two may be swapped"
+    return ""
+
+
+def _check_names(arrays: Mapping[str, Grid], used: set[str], layers: tuple[Layer, ...], absent: list[str]) -> None:
+    """Refuses names that belong to no layer; a trace may hold what it likes besides its final states."""
+    rest = [name for name in arrays if name not in used]
+    if not rest or any(name.rpartition("/")[2].startswith("final_") for name in used):
+        return
+    names = ", ".join(f"{layer.name}/{state}" for layer in layers for state in layer.cell.states)
+    raise BadInput(f"{rest[0] or 'an array without a name'!r} is the state of no layer; expected {names}")
+
+
+def _dtype(layer: Layer) -> np.dtype[Any]:
+    """What the layer computes in."""
+    wide = any(tensor.dtype == "float64" for tensor in layer.weights.values())
+    return np.dtype(np.float64 if wide else np.float32)

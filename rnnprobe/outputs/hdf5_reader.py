@@ -1,0 +1,90 @@
+"""A trace in HDF5, read. What leads out of the file is refused by `rnnprobe.inputs.hdf5`, which does the reading."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnprobe.errors import BadInput
+from rnnprobe.inputs import hdf5
+from rnnprobe.inputs.file import File
+from rnnprobe.inputs.found import Grid
+from rnnprobe.outputs import layout, reader
+from rnnprobe.outputs.trace import Trace
+
+_REFERENCE = 16
+"""Bytes in the file for each string of an array, besides the text."""
+_RATIO = 1032  # deflate can't do better
+
+
+def load(file: File) -> Trace:
+    """Opens a trace; see `rnnprobe.outputs.load`."""
+    with hdf5.opened(file) as root:
+        grids = hdf5.members(file, root, "/")
+        for name, grid in grids.items():
+            _check_size(file, root[name], grid)
+        capacity = {name: _capacity(root[name]) for name, grid in grids.items() if len(grid.shape) > 1}
+        groups = {""} | {name.rpartition("/")[0] for name in grids}
+        if isinstance(root.get(layout.VERIFICATION, getlink=True), _hard_link()):
+            groups.add(layout.VERIFICATION)
+        attributes = {group: _attributes(file, root[group] if group else root, group) for group in sorted(groups)}
+    trace = reader.build(Path(file.path), grids, attributes)
+    steps = int(trace.lengths.sum())
+    for name, grid in grids.items():
+        if len(grid.shape) > 1 and grid.shape[:2] == (len(trace.lengths), trace.steps):
+            needed = steps * prod(grid.shape[2:]) * grid.dtype.itemsize
+            if needed > capacity[name]:
+                grid.read(tuple(slice(0, 0) for _ in grid.shape))  # values kept elsewhere are refused, not missing
+                raise file.bad(f"is damaged: {name} should hold {steps} steps, {needed} bytes; found {capacity[name]}")
+    return trace
+
+
+def _capacity(dataset: Any) -> int:
+    """The bytes of values that an array can hold at most, as much as was stored of it."""
+    stored = int(dataset.id.get_storage_size())
+    return stored * (_RATIO if dataset.id.get_create_plist().get_nfilters() else 1)
+
+
+def _hard_link() -> Any:
+    import h5py
+
+    return h5py.HardLink
+
+
+def _check_size(file: File, dataset: Any, grid: Grid) -> None:
+    """Refuses an array that declares more than the file can hold: libhdf5 makes up what was never written.
+
+    An array of steps may, past its sequences' lengths; what is within them is checked once they are known.
+    """
+    if grid.dtype.kind == "O":
+        declared, held = prod(grid.shape) * _REFERENCE, file.size
+    elif len(grid.shape) < 2 and not _is_scale(dataset):
+        declared, held = grid.nbytes, file.size
+    else:
+        return
+    if declared > held:
+        raise file.bad(f"is damaged: {grid.name} declares {grid.words}, more than the file's {file.size} bytes")
+
+
+def _is_scale(dataset: Any) -> bool:
+    import h5py
+
+    return bool(h5py.h5ds.is_scale(dataset.id))
+
+
+def _attributes(file: File, node: Any, group: str) -> dict[str, Any]:
+    return {str(key): _plain(file, value, f"{group}@{key}") for key, value in node.attrs.items()}
+
+
+def _plain(file: File, value: Any, where: str) -> Any:
+    """An attribute as str, int, float or a list of str."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "iufb":
+        return value.item()
+    if isinstance(value, np.ndarray) and value.ndim == 1 and all(isinstance(text, str) for text in value):
+        return [str(text) for text in value]
+    raise BadInput(f"is damaged: the attribute {where} is {type(value).__name__}", path=file.path)

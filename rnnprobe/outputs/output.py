@@ -1,0 +1,72 @@
+"""What an output is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rnnprobe.types import Block, Recording
+
+
+class Sink(Protocol):
+    """What takes the blocks of a recording, in the order in which the engine yields them."""
+
+    def write(self, block: Block) -> None:
+        """Takes a block; its arrays must not change afterwards.
+
+        Raises:
+            CannotWrite: there is no room for it, or the device failed.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How values are stored.
+
+    Attributes:
+        dtype: `float16`, `float32` or `float64`, of every signal and state.
+        compress: a level of gzip, 1 … 9, or None.
+    """
+
+    dtype: str = "float32"
+    compress: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A way of storing a trace.
+
+    Attributes:
+        name: in words, for messages.
+        suffixes: of the files, in lower case with the dot; no two outputs share one.
+        open: `open(descriptor, directory, recording, settings)`: a context manager that yields the sink. It writes to
+            the file descriptor, an empty temporary file that its caller owns, and to unnamed files in `directory`, and
+            has written everything when it exits without an exception.
+            Raises `CannotWrite`, without a path, when the file takes no more.
+        copies: how often every value is on the disk at once, at most.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    open: Callable[[int, Path, Recording, Settings], AbstractContextManager[Sink]]
+    copies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an output goes, found writable.
+
+    Attributes:
+        path: as the user wrote it.
+        target: what `path` points to: symbolic links are followed, so that they survive.
+        output: by the suffix.
+        force: whether a file that is there may be replaced.
+    """
+
+    path: Path
+    target: Path
+    output: Output
+    force: bool

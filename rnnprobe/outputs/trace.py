@@ -1,0 +1,107 @@
+"""A recorded trace, in a file or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnprobe.errors import BadInput
+from rnnprobe.inputs import file
+from rnnprobe.outputs.lazy import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTrace:
+    """What was recorded of a layer.
+
+    Attributes:
+        name: of the layer.
+        attributes: cell, units, direction, gate order, every option and its evidence …, as in the file.
+        signals: name → `[sequence, time, unit]`; NaN past a sequence's length.
+        initial: state → `[sequence, unit]`.
+        final: state → `[sequence, unit]`, after the last valid step.
+    """
+
+    name: str
+    attributes: Mapping[str, Any]
+    signals: Mapping[str, Stored]
+    initial: Mapping[str, Stored]
+    final: Mapping[str, Stored]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A trace; nothing of its arrays is read before it is sliced.
+
+    Attributes:
+        path: the file, or None.
+        attributes: where it comes from.
+        inputs: `x` `[sequence, time, feature]` or `ids` `[sequence, time]`; `lengths`, `names`, and `tokens` by id
+            where the input was text.
+        layers: by name, in the network's order.
+        verification: what was compared with the original.
+    """
+
+    path: Path | None
+    attributes: Mapping[str, Any]
+    inputs: Mapping[str, Stored]
+    layers: Mapping[str, LayerTrace]
+    verification: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """`[sequence]`."""
+        return np.asarray(self.inputs["lengths"])
+
+    @property
+    def steps(self) -> int:
+        """The time axis: the longest length."""
+        return self.inputs["ids" if "ids" in self.inputs else "x"].shape[1]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One for each sequence."""
+        return tuple(str(name) for name in np.asarray(self.inputs["names"]))
+
+    def text(self, sequence: int, start: int, stop: int) -> tuple[str, ...] | None:
+        """The tokens of a sequence's steps `start … stop`, or None where the input was no text."""
+        if "tokens" not in self.inputs or "ids" not in self.inputs:
+            return None
+        tokens = np.asarray(self.inputs["tokens"])
+        ids = self.inputs["ids"][sequence, start:stop]
+        if ids.size and (ids.min() < 0 or ids.max() >= len(tokens)):
+            raise BadInput(
+                f"inputs/ids: steps {start} to {stop} of sequence {sequence} hold ids outside of the "
+                f"{len(tokens)} tokens",
+                path=self.path,
+            )
+        return tuple(str(token) for token in tokens[ids])
+
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def load(path: str | Path) -> Trace:
+    """Opens a trace that `rnnprobe trace` wrote.
+
+    Raises:
+        BadInput: no such file, no trace, a newer version of the format, or damaged.
+        Refused: an HDF5 file that leads to other files or asks for a filter of its own.
+    """
+    found = file.locate(path)
+    head = found.head(8)
+    if head == _HDF5:
+        from rnnprobe.outputs import hdf5_reader
+
+        return hdf5_reader.load(found)
+    if head[:4] in _ZIP:
+        from rnnprobe.outputs import npz_reader
+
+        return npz_reader.load(found)
+    raise BadInput("is no trace: neither HDF5 nor .npz", path=path, hint="`rnnprobe trace MODEL -o FILE` writes one")

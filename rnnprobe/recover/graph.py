@@ -1,0 +1,298 @@
+"""What a graph says of a network: the options of its cells, and what feeds what (cells.md, sections 11 and 13).
+
+Names and shapes give the layers (`names`); the graph that came with them shows how each kernel is used. What it shows
+is taken with the evidence `graph`; what it does not show, or shows in a way that is not understood, is left as it was,
+and a note says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from rnnprobe.recover.graph_cell import Application, Reader
+from rnnprobe.recover.graph_owners import Owner, applications, owners, settled
+from rnnprobe.recover.graph_paths import without_dropout
+from rnnprobe.recover.graph_runs import Run, runs
+from rnnprobe.recover.graph_spots import (
+    Spot,
+    downstream,
+    entering,
+    initial_names,
+    outputs,
+    outside_names,
+    residuals,
+    spots,
+)
+from rnnprobe.recover.graph_trace import Part, Tracer
+from rnnprobe.recover.graph_values import Variables
+from rnnprobe.recover.graph_view import View, view
+from rnnprobe.types import Embedding, Feed, Layer, Network, Value
+
+_FORWARD = re.compile(r"(?<![^/_])(fw|FW)(?![^/])")
+
+
+@dataclass(slots=True)
+class _Reading:
+    """All that was read off a graph: owners that are layers, their applications, their runs, their places."""
+
+    network: Network
+    view: View
+    variables: Variables
+    owners: list[Owner]
+    layers: dict[int, Layer]
+    applications: list[Application]
+    runs: list[Run]
+    residual: set[int]
+    spots: list[Spot]
+    dropped: bool
+
+
+def refine(network: Network) -> Network:
+    """The network with what its graph says: options and wiring with the evidence `graph`.
+
+    Candidates whose use the graph shows become layers, cells that several positions share become a layer for each. A
+    graph that is not understood leaves the network as it was, with notes that say what was not.
+
+    Args:
+        network: what names and shapes gave; `network.checkpoint.graph` is a MetaGraphDef or GraphDef, or None.
+    """
+    if network.checkpoint.graph is None:
+        return network
+    reading = _read(network)
+    layers, feeds_notes = _layers(reading)
+    fed = {source for layer in layers for source in layer.feed.sources}
+    confirmed = {reading.layers[number].scope for number in reading.layers if reading.owners[number].layer is None}
+    return replace(
+        network,
+        layers=_sorted(layers),
+        embeddings=_embeddings(network, layers, fed),
+        candidates=tuple(candidate for candidate in network.candidates if not _within(candidate.scope, layers)),
+        notes=(*network.notes, *_notes(reading, confirmed), *feeds_notes),
+    )
+
+
+def _within(scope: str, layers: Iterable[Layer]) -> bool:
+    """Whether a scope is a layer's, or lies inside of one."""
+    return any(scope == layer.scope or scope.startswith(f"{layer.scope}/") for layer in layers)
+
+
+def _read(network: Network) -> _Reading:
+    web = view(network.checkpoint.graph)
+    variables = Variables(web, network.checkpoint.tensors)
+    reader = Reader(web, variables)
+    owned = owners(network, reader)
+    apps = applications(reader, owned)
+    every = runs(web, apps)
+    layers = {
+        number: layer
+        for number, owner in enumerate(owned)
+        if (layer := settled(number, owner, apps, every)) is not None
+    }
+    sums = residuals(web, apps)
+    found = [run for run in every if run.owner in layers and run.recurrent]
+    tracer = Tracer(web, variables, outputs(apps, found, sums))
+    feeds = [entering(tracer, apps, run) for run in found]
+    entries = [apps[run.steps[0]].inputs for run in found]
+    return _Reading(
+        network=network,
+        view=web,
+        variables=variables,
+        owners=owned,
+        layers=layers,
+        applications=apps,
+        runs=found,
+        residual=set(sums.values()),
+        spots=spots(found, feeds, entries),
+        dropped=bool(tracer.dropped),
+    )
+
+
+# Layers --------------------------------------------------------------------------------------------------------------
+
+
+def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
+    """The layers, those of an owner together, and notes on what was not understood."""
+    notes: list[str] = []
+    names = _names(reading)
+    inner = downstream(reading.view, reading.applications)
+    outside = outside_names(reading.spots, names, reading.view, inner)
+    found: list[Layer] = []
+    for number, layer in reading.layers.items():
+        own = [k for k, spot in enumerate(reading.spots) if spot.owner == number]
+        if not own:
+            used = any(app.owner == number for app in reading.applications)
+            way = "does not carry its states on as the cell does" if used else "does not show how it is used"
+            notes.append(f"{layer.name}: the graph {way}; it is left as it was")
+            found.append(layer)
+        for k in own:
+            found.append(_placed(reading, k, names, outside[k], notes))
+    read = {id(layer) for layer in reading.layers.values()}
+    found += [layer for layer in reading.network.layers if id(layer) not in read]
+    # An assumed feed may name a layer that has become several.
+    present = {layer.name for layer in found}
+    first = {layer.name: names[k] for k, layer in _first_spots(reading).items()}
+    return [
+        replace(layer, feed=replace(layer.feed, sources=tuple(_present(s, present, first) for s in layer.feed.sources)))
+        for layer in found
+    ], notes
+
+
+def _present(source: str, present: set[str], first: dict[str, str]) -> str:
+    return source if source in present else first.get(source, source)
+
+
+def _first_spots(reading: _Reading) -> dict[int, Layer]:
+    found: dict[int, Layer] = {}
+    seen = set()
+    for k, spot in enumerate(reading.spots):
+        if spot.owner not in seen:
+            seen.add(spot.owner)
+            found[k] = reading.layers[spot.owner]
+    return found
+
+
+def _names(reading: _Reading) -> list[str]:
+    """A name for each spot: the layer's own, with direction and position where its weights serve several."""
+    names = [reading.layers[spot.owner].name for spot in reading.spots]
+    taken = {layer.name for layer in reading.network.layers}
+    for number, layer in reading.layers.items():
+        own = [k for k, spot in enumerate(reading.spots) if spot.owner == number]
+        if len(own) < 2:
+            continue
+        turned = {reading.spots[k].backward for k in own} == {True, False}
+        for backward in (False, True, None):
+            here = [k for k in own if reading.spots[k].backward is backward]
+            here.sort(key=lambda k: reading.spots[k].depth)
+            base = _turned(layer.name, backward) if turned else layer.name
+            for place, k in enumerate(here):
+                name = base if turned and len(here) == 1 else f"{base}#{place}"
+                while name in taken and name != layer.name:
+                    name += "'"
+                names[k] = name
+                taken.add(name)
+    return names
+
+
+def _turned(name: str, backward: bool | None) -> str:
+    """A layer's name for one direction: `fw` in it is turned round, or the direction is added."""
+    if _FORWARD.search(name):
+        return _FORWARD.sub(lambda found: "bw" if found[0] == "fw" else "BW", name, count=1) if backward else name
+    return f"{name}/{'bw' if backward else 'fw'}"
+
+
+def _placed(reading: _Reading, k: int, names: Sequence[str], outside: str, notes: list[str]) -> Layer:
+    """The layer at a spot."""
+    spot = reading.spots[k]
+    layer = replace(reading.layers[spot.owner], name=names[k])
+    layer = replace(layer, options=_options(reading, layer, spot, notes))
+    if spot.backward is None:
+        notes.append(f"{layer.name}: its inputs run in different directions; the direction is left as it was")
+        return layer
+    sources = [_source(reading, part, names) for part in spot.parts]
+    widths = [width for _, width in sources]
+    if sources and sum(widths) == layer.input_size and all(widths):
+        feed = Feed(tuple(name for name, _ in sources), evidence="graph")
+    else:
+        if any(part.kind != "outside" for part in spot.parts):
+            outside = f"input of {layer.name}"
+            seen = ", ".join(
+                name or _computed(reading, part) for (name, _), part in zip(sources, spot.parts, strict=True)
+            )
+            notes.append(
+                f"{layer.name}: what enters it is more than layers and embeddings, and is left to the user ({seen})"
+            )
+        elif outside != "input":
+            seen = ", ".join(_computed(reading, part) for part in spot.parts)
+            notes.append(f"{layer.name}: what enters it is computed apart from the model's input ({seen})")
+        feed = Feed((outside,), evidence="graph")
+    return replace(layer, direction="backward" if spot.backward else "forward", feed=feed)
+
+
+def _source(reading: _Reading, part: Part, names: Sequence[str]) -> tuple[str, int]:
+    """The name and the width of what enters, or an empty name and 0 where it can't be named."""
+    if part.kind == "run" and part.passed_on:
+        return names[int(part.source)], reading.layers[reading.spots[int(part.source)].owner].output_size
+    if part.kind == "table":
+        tensor = reading.network.checkpoint.tensors.get(str(part.source))
+        if tensor is not None and len(tensor.shape) == 2:
+            return tensor.name, tensor.shape[1]
+    return "", 0
+
+
+def _computed(reading: _Reading, part: Part) -> str:
+    """In words, what computes something from outside."""
+    node = reading.view.node(part.root[0]) if part.root else None
+    return f"{node.op} {node.name}" if node is not None else "its own output"
+
+
+def _options(reading: _Reading, layer: Layer, spot: Spot, notes: list[str]) -> dict[str, Value]:
+    """The layer's options with what the graph says of them."""
+    uses = [number for k in spot.runs for number in reading.runs[k].steps]
+    problems = sorted({reading.applications[number].problem for number in uses} - {""})
+    if problems:
+        notes.append(f"{layer.name}: {'; '.join(problems)}: its options are not taken from the graph")
+        return dict(layer.options)
+    # Where the uses differ, those without dropout come last, and the last is taken.
+    uses.sort(key=lambda number: _plain(reading, reading.applications[number]))
+    read = [{**reading.applications[k].options, "residual": k in reading.residual} for k in uses]
+    options = dict(layer.options)
+    for name, value in layer.options.items():
+        values = [found[name] for found in read if name in found]
+        if not values:
+            continue
+        if any(other != values[-1] for other in values):
+            notes.append(f"{layer.name}: {name} differs between its uses in the graph; {values[-1]} is taken")
+        if value.evidence != "cell":
+            options[name] = Value(values[-1], "graph")
+        elif values[-1] != value.value:
+            notes.append(f"{layer.name}: the graph has {values[-1]} as {name}, the cell {value.value}")
+    return options
+
+
+def _plain(reading: _Reading, app: Application) -> bool:
+    """Whether no dropout is applied to what enters."""
+    return all(without_dropout(reading.view, x) == reading.view.resolve(x) for x in app.inputs)
+
+
+# Network -------------------------------------------------------------------------------------------------------------
+
+
+def _sorted(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """The layers in an order in which each can be computed, otherwise as they were."""
+    waiting = list(layers)
+    names = {layer.name for layer in waiting}
+    found: list[Layer] = []
+    done: set[str] = set()
+    while waiting:
+        ready = next((layer for layer in waiting if names & set(layer.feed.sources) <= done), waiting[0])
+        found.append(ready)
+        done.add(ready.name)
+        waiting.remove(ready)
+    return tuple(found)
+
+
+def _embeddings(network: Network, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:
+    """The tables that feed a layer, those that the graph shows there with that evidence."""
+    names = {layer.name for layer in layers}
+    shown = {s for layer in layers if layer.feed.evidence == "graph" for s in layer.feed.sources} - names
+    kept = [replace(e, evidence="graph") if e.name in shown else e for e in network.embeddings if e.name in fed]
+    known = {embedding.name for embedding in kept}
+    tensors = network.checkpoint.tensors
+    new = [Embedding(name, tensors[name], "graph") for name in sorted(shown - known) if name in tensors]
+    return (*kept, *new)
+
+
+def _notes(reading: _Reading, confirmed: Iterable[str]) -> list[str]:
+    notes = [f"the graph shows that {scope} is a recurrent cell" for scope in sorted(confirmed)]
+    for number, layer in reading.layers.items():
+        kinds = sorted({app.kind for app in reading.applications if app.owner == number and app.kind})
+        notes += [f"{layer.name}: the graph computes it with the op {kind}" for kind in kinds]
+        starts = initial_names((run for run in reading.runs if run.owner == number), reading.variables)
+        notes += [f"{layer.name}: its h starts from the stored {name}" for name in starts]
+    if reading.dropped:
+        notes.append("the graph applies dropout; it is left out, as at inference")
+    if reading.view.unread:
+        notes.append(f"{len(reading.view.unread)} functions of the graph were not read, {reading.view.unread[0]} first")
+    return notes

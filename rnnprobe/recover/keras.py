@@ -1,0 +1,92 @@
+"""Keras files: the network that a configuration describes, or that names and shapes suggest where there is none."""
+
+from __future__ import annotations
+
+from rnnprobe.errors import BadInput
+from rnnprobe.recover import keras_bare
+from rnnprobe.recover.keras_build import Builder
+from rnnprobe.recover.keras_config import Era, era, layer_config, layers_of, looks_like_keras_3
+from rnnprobe.recover.keras_model import model
+from rnnprobe.recover.keras_store import FAMILIES, Flat, Nested, Place, family, runs, store
+from rnnprobe.types import Checkpoint, Network
+
+_HOLDERS = frozenset({"RNN", "Bidirectional", "TimeDistributed", "Sequential", "Functional", "Model"})
+
+
+def recover(checkpoint: Checkpoint) -> Network:
+    """The network of a Keras file.
+
+    Args:
+        checkpoint: with `config`, with `groups`, or with both.
+
+    Returns:
+        Every recurrent layer that could be rebuilt, and as candidates those that could not.
+
+    Raises:
+        BadInput: the configuration is damaged, or contradicts the weights; the message names both.
+    """
+    weights = store(checkpoint)
+    meaning = _era(checkpoint)
+    if checkpoint.config is None:
+        return keras_bare.recover(checkpoint, weights, meaning)
+    try:
+        return _from_config(checkpoint, weights, meaning)
+    except BadInput as exc:
+        if exc.path is not None:
+            raise
+        raise BadInput(exc.message, path=checkpoint.path, hint=exc.hint) from exc
+
+
+def _era(checkpoint: Checkpoint) -> Era:
+    config = checkpoint.config
+    version = config.version if config else ""
+    version = version or checkpoint.writer.removeprefix("Keras").strip()
+    return era(version, keras_3=config is not None and looks_like_keras_3(config))
+
+
+def _from_config(checkpoint: Checkpoint, weights: Flat | Nested, meaning: Era) -> Network:
+    if checkpoint.config is None:
+        raise ValueError("no configuration")
+    outermost = layer_config(dict(checkpoint.config.model), "the model")
+    builder = Builder(weights, meaning)
+    if isinstance(weights, Flat) and isinstance(outermost.config.get("layers"), list):
+        named = [(layer.name, layer.class_name) for layer in layers_of(outermost)]
+        note = _align(weights, named)
+        if note:
+            builder.note(note)
+    model(builder, outermost, None, Place())
+    used = {source for layer in builder.layers for source in layer.feed.sources}
+    embeddings = tuple(found for name, found in builder.embeddings.items() if name in used)
+    if not builder.layers and not builder.candidates:
+        builder.note("the configuration describes no recurrent layer")
+    return Network(checkpoint, tuple(builder.layers), embeddings, tuple(builder.candidates), tuple(builder.notes))
+
+
+def _align(weights: Flat, named: list[tuple[str, str]]) -> str:
+    """Matches stored groups to configured layers by their order where the names differ, as Keras itself loads them.
+
+    Returns:
+        What a report should say of it.
+
+    Raises:
+        BadInput: there is no such match.
+    """
+    names = {name for name, _ in named if name}
+    if len(names) < len(named):  # Keras 1 leaves models nameless; they are named after the groups
+        return ""
+    strange = [group for group, tensors in weights.groups.items() if group not in names and runs(group, tensors)]
+    if not strange:
+        return ""
+    empty = [
+        name
+        for name, class_name in named
+        if not weights.groups.get(name) and (class_name in _HOLDERS or family(class_name) in FAMILIES)
+    ]
+    if len(empty) != len(strange):
+        raise BadInput(
+            f"the configuration speaks of the layers {', '.join(sorted(names)[:8])}, "
+            f"the weights are those of {', '.join(strange[:8])}"
+        )
+    weights.aliases.update(zip(empty, strange, strict=True))
+    pairs = ", ".join(f"{name!r} as {group!r}" for name, group in weights.aliases.items())
+    return f"configuration and weights name layers differently; taken in their order: {pairs}"

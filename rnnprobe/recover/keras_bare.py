@@ -1,0 +1,206 @@
+"""Keras weights without a configuration: cells from names and shapes, options as their era had them, wiring as a chain.
+
+All of it is assumed, and said to be; a configuration (`--config`) settles it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, permutations
+
+from rnnprobe.cells.layers import defaults
+from rnnprobe.formats.keras_names import snake_case
+from rnnprobe.recover.keras_cells import assumed
+from rnnprobe.recover.keras_config import Era
+from rnnprobe.recover.keras_store import CONTAINERS, KERAS_CELLS, Flat, Nested, Run, is_table, matches, positional, runs
+from rnnprobe.types import Candidate, Checkpoint, Embedding, Feed, Layer, Network, Tensor
+
+_CELL_WORD = re.compile(r"(?:lstm|gru|simple_rnn)_cell(?:_\d+)?")
+_COUNTER = re.compile(r"_\d+$")
+_KERAS_CLASSES = frozenset(snake_case(name) for cell in KERAS_CELLS for name in cell.classes) | {"rnn"}
+# Groups without weights that change what passes through them, by the names that Keras gives them.
+_CHANGES = re.compile(
+    r"(?:reshape|permute|flatten|repeat_?vector|concatenate|merge|lambda|add|multiply|average|maximum|dot|subtract|"
+    r"activation|(?:zero_?)?padding|max_?pooling|average_?pooling|global_|up_?sampling|cropping)\w*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Layers that read the same input and together make one output: one, or a forward and a backward one."""
+
+    layers: tuple[Layer, ...]
+
+    @property
+    def input_size(self) -> int:
+        return self.layers[0].input_size
+
+    @property
+    def width(self) -> int:
+        return sum(layer.output_size for layer in self.layers)
+
+    def fed(self, feed: Feed) -> _Stage:
+        return _Stage(tuple(replace(layer, feed=feed) for layer in self.layers))
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What may enter the next stage: a source of known width, or something outside."""
+
+    sources: tuple[str, ...] = ("input",)
+    width: int | None = None
+    last: str = ""
+
+    def feed(self, stage: _Stage) -> Feed:
+        """The feed of a stage that comes here, as far as the widths agree."""
+        if self.width is None or self.width == stage.input_size:
+            return Feed(self.sources)
+        return Feed((self.last or f"input of {stage.layers[0].name}",))
+
+
+def recover(checkpoint: Checkpoint, weights: Flat | Nested, era: Era) -> Network:
+    """The network of weights that came without a configuration."""
+    finder = _Finder(era)
+    chained = finder.flat(weights) if isinstance(weights, Flat) else finder.nested(weights)
+    used = {source for stage in chained for layer in stage.layers for source in layer.feed.sources}
+    embeddings = tuple(found for found in finder.embeddings if found.name in used)
+    notes = []
+    if chained:
+        notes.append(
+            f"no configuration came with the weights: options are the defaults of {era.words} and the wiring is a "
+            f"chain, both assumed (--config FILE settles them)"
+        )
+    if chained and era.words.endswith("2.2.4-tf"):
+        notes.append("2.2.4-tf was written by TensorFlow 1.13 to 2.1, whose recurrent_activation differs")
+    if not chained and not finder.candidates:
+        held = ", ".join(sorted(checkpoint.groups)[:6]) or ", ".join(list(checkpoint.tensors)[:6]) or "nothing"
+        notes.append(f"nothing recurrent is stored in it (it holds {held})")
+    layers = tuple(layer for stage in chained for layer in stage.layers)
+    return Network(checkpoint, layers, embeddings, tuple(finder.candidates), tuple(notes))
+
+
+class _Finder:
+    """Collects layers, tables and candidates from groups."""
+
+    def __init__(self, era: Era) -> None:
+        self.era = era
+        self.embeddings: list[Embedding] = []
+        self.candidates: list[Candidate] = []
+
+    def flat(self, weights: Flat) -> list[_Stage]:
+        """The stages of a `.h5`, whose groups stand in the order of the model's layers."""
+        before, found = _Before(), list[_Stage]()
+        for group, tensors in weights.groups.items():
+            if not tensors:
+                before = replace(before, last=group)
+                before = _Before((group,)) if _CHANGES.fullmatch(group) else before
+                continue
+            cut = runs(group, tensors)
+            stages = self._stages(group, cut)
+            if not stages:
+                table = tensors[0] if len(tensors) == 1 and is_table(tensors[0]) else None
+                before = self._table(group, table) if table is not None else _Before((group,))
+            for stage in stages:
+                stage = stage.fed(before.feed(stage))
+                found.append(stage)
+                before = _Before(tuple(layer.name for layer in stage.layers), stage.width)
+        return found
+
+    def _table(self, name: str, table: Tensor) -> _Before:
+        self.embeddings.append(Embedding(name, table, "assumed"))
+        return _Before((name,), table.shape[1])
+
+    def _stages(self, group: str, cut: Sequence[Run]) -> list[_Stage]:
+        """The stages that one group of a `.h5` holds."""
+        if len(cut) == 1:
+            return self._single(group, cut[0])
+        words = [" ".join(run.words) for run in cut]
+        turned = [k for k, word in enumerate(words) if "backward" in word]
+        if len(cut) == 2 and (turned == [1] or (group.startswith("bidirectional") and not turned)):
+            return self._pair(group, cut[0], cut[1])
+        named = {run.words[:-1] if _CELL_WORD.fullmatch(run.words[-1]) else run.words for run in cut}
+        own = [next((word for word in reversed(run.words) if not _CELL_WORD.fullmatch(word)), "") for run in cut]
+        names = own if len(named) == len(cut) and len(set(own)) == len(cut) else [str(k) for k in range(len(cut))]
+        return [stage for name, run in zip(names, cut, strict=True) for stage in self._single(f"{group}/{name}", run)]
+
+    def _single(self, name: str, run: Run) -> list[_Stage]:
+        layer = self._layer(name, run)
+        return [_Stage((layer,))] if layer else []
+
+    def _pair(self, name: str, first: Run, second: Run) -> list[_Stage]:
+        forward, backward = self._layer(f"{name}/forward", first), self._layer(f"{name}/backward", second)
+        if forward is None or backward is None:
+            return []
+        return [_Stage((forward, replace(backward, direction="backward")))]
+
+    def _layer(self, name: str, run: Run) -> Layer | None:
+        """A layer of the one cell that its shapes allow, or a candidate."""
+        fitting = matches(run)
+        if not fitting:
+            shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in run.tensors.items())
+            self.candidates.append(Candidate(run.scope, (), f"no cell of Keras has weights of these shapes: {shapes}"))
+            return None
+        cell, weights, sizes = fitting[0]
+        return Layer(name, run.scope, cell, weights, sizes, defaults(cell, assumed(cell, run, self.era)))
+
+    def nested(self, weights: Nested) -> list[_Stage]:
+        """The stages of a `.weights.h5`, whose groups stand in no order but that of their names."""
+        halves: dict[str, dict[str, Run]] = {}
+        stacks: dict[str, list[tuple[str, Run]]] = {}
+        for key, tensors in sorted(weights.groups.items(), key=lambda item: _natural(item[0])):
+            parts = tensors[0].name.rpartition("/vars/")[0].split("/")
+            name = "/".join(part for part in key.split("/") if part not in CONTAINERS).removesuffix("/cell")
+            if len(tensors) == 1 and len(tensors[0].shape) == 2 and _COUNTER.sub("", parts[-1]) == "embedding":
+                self._table(name, tensors[0])
+            holder = parts[:-1] if parts[-1] == "cell" else parts[: parts.index("cell")] if "cell" in parts else parts
+            kind = _COUNTER.sub("", holder[-1])
+            if parts[-1] != "cell" and "cells" not in parts and kind not in _KERAS_CLASSES:
+                continue
+            if kind not in _KERAS_CLASSES and kind not in ("forward_layer", "backward_layer", "layer"):
+                reason = f"its class is {kind}, which is not rebuilt"
+                self.candidates.append(Candidate("/".join(parts), (), reason))
+            elif "cells" in parts:
+                stack = name.partition("/cell/cells/")[0]
+                stacks.setdefault(stack, []).append((name, positional(tensors)))
+            elif kind in ("forward_layer", "backward_layer"):
+                halves.setdefault(name.rpartition("/")[0], {})[kind] = positional(tensors)
+            else:
+                stacks.setdefault(name, []).append((name, positional(tensors)))
+        stages = [stage for name, found in stacks.items() for stage in self._stack(name, [run for _, run in found])]
+        for name, pair in halves.items():
+            if len(pair) == 2:
+                stages += self._pair(name, pair["forward_layer"], pair["backward_layer"])
+        return self._chain(_ordered(sorted(stages, key=lambda stage: _natural(stage.layers[0].name))))
+
+    def _stack(self, name: str, cut: Sequence[Run]) -> list[_Stage]:
+        if len(cut) == 1:
+            return self._single(name, cut[0])
+        found = [stage for run in cut for stage in self._single(name, run)]
+        ordered = _ordered(found)
+        return [_Stage((replace(stage.layers[0], name=f"{name}/{k}"),)) for k, stage in enumerate(ordered)]
+
+    def _chain(self, stages: list[_Stage]) -> list[_Stage]:
+        tables = [e for e in self.embeddings if stages and e.table.shape[1] == stages[0].input_size]
+        before = _Before((tables[0].name,), tables[0].table.shape[1]) if len(tables) == 1 else _Before()
+        found = []
+        for stage in stages:
+            found.append(stage.fed(before.feed(stage)))
+            before = _Before(tuple(layer.name for layer in stage.layers), stage.width)
+        return found
+
+
+def _ordered(stages: list[_Stage]) -> list[_Stage]:
+    """The stages in an order in which each fits the one before, where there is one; else as they were."""
+    if len(stages) <= 5:
+        for order in permutations(stages):
+            if all(below.width == above.input_size for below, above in pairwise(order)):
+                return list(order)
+    return stages
+
+
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A sort key that puts `lstm_10` after `lstm_9`."""
+    return tuple((int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"(\d+)", name))

@@ -1,0 +1,231 @@
+"""Walks through a Keras configuration: Sequential and functional models, nested to any depth, in every spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
+
+from rnnprobe.errors import BadInput
+from rnnprobe.formats.keras_names import counted
+from rnnprobe.recover import keras_layers
+from rnnprobe.recover.keras_build import Builder
+from rnnprobe.recover.keras_config import Call, LayerConfig, Ref, layer_config, layers_of, mapped, references
+from rnnprobe.recover.keras_flow import Flow, outside
+from rnnprobe.recover.keras_store import FAMILIES, Place, family
+from rnnprobe.types import Mask
+
+_MODELS = frozenset({"Sequential", "Functional", "Model"})
+
+Key: TypeAlias = tuple[str, int]
+"""A call: the layer's name, and which of its calls."""
+
+
+def model(builder: Builder, config: LayerConfig, inputs: Sequence[Flow] | None, place: Place) -> list[Flow]:
+    """The outputs of a model.
+
+    Args:
+        builder: collects the layers.
+        config: the model's.
+        inputs: what enters it, or None for the outermost.
+        place: where it stands.
+
+    Raises:
+        BadInput: the configuration is damaged, or contradicts the weights.
+    """
+    if not isinstance(config.config.get("layers"), list):
+        builder.note(f"the model is a {config.class_name} with code of its own: the file does not tell its layers")
+        return [outside(str(place) or "output")]
+    layers = _named(builder, layers_of(config), place)
+    proper = [layer for layer in layers if not layer.operation]
+    counts = dict(zip((layer.name for layer in proper), counted(layer.class_name for layer in proper), strict=True))
+    if "input_layers" in config.config or any(layer.calls for layer in layers):
+        return _functional(builder, config, layers, counts, inputs, place)
+    flows = list(inputs) if inputs is not None else [Flow(("input",))]
+    for layer in layers:
+        flows = _call(builder, layer, flows, place.below(layer.name, counts.get(layer.name, "")))
+    return flows
+
+
+def _named(builder: Builder, layers: list[LayerConfig], place: Place) -> list[LayerConfig]:
+    """The layers, each with a name: those that Keras 1 left nameless are called as their weights are."""
+    names = [layer.name for layer in layers if layer.name]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadInput(f"the Keras configuration has two layers called {twice!r} in one model")
+    free = [group for group in builder.weights.groups if group not in names] if not place.names else []
+    found = []
+    for k, layer in enumerate(layers):
+        if not layer.name:
+            layer = replace(layer, name=free.pop(0) if free else f"{layer.class_name.lower()}_{k}")
+        found.append(layer)
+    return found
+
+
+def _functional(
+    builder: Builder,
+    config: LayerConfig,
+    layers: list[LayerConfig],
+    counts: Mapping[str, str],
+    inputs: Sequence[Flow] | None,
+    place: Place,
+) -> list[Flow]:
+    """The outputs of a model whose layers say what they are called with."""
+    known = {layer.name: layer for layer in layers}
+    entries = [ref.layer for ref in references(config.config.get("input_layers"))]
+    entries = entries or [layer.name for layer in layers if layer.class_name == "InputLayer"]
+    values: dict[Key, list[Flow]] = {}
+    for k, name in enumerate(entries):
+        own = Flow(("input",) if len(entries) == 1 and not place.names else (str(place.below(name, "")),))
+        values[name, 0] = [inputs[k] if inputs is not None and k < len(inputs) else own]
+    firsts = {layer.name: _first_call(layer, layers, config) for layer in layers}
+    calls = {(layer.name, firsts[layer.name] + k): call for layer in layers for k, call in enumerate(layer.calls)}
+    for key in _order(calls, values, known):
+        layer, call = known[key[0]], calls[key]
+        flows = [_output(values, ref) for ref in call.inputs]
+        if layer.operation:
+            values[key] = [_operation(builder, layer, flows, call)]
+            continue
+        if "mask" in call.named and layer.class_name != "Masking":
+            flows = [_masked(builder, flow, call.named["mask"], values, layer) for flow in flows]
+        below = place.below(layer.name, counts[layer.name])
+        _say_states(builder, layer, call, values, below)
+        values[key] = _call(builder, layer, flows, below)
+    outputs = references(config.config.get("output_layers"))
+    return [_output(values, ref) for ref in outputs] or [outside(str(place) or "output")]
+
+
+def _first_call(layer: LayerConfig, layers: Sequence[LayerConfig], config: LayerConfig) -> int:
+    """The number of a layer's first call, as references count: Keras 1 and 2 count a model's own making as call 0."""
+    if layer.class_name not in _MODELS:
+        return 0
+    refs = [ref for other in layers for call in other.calls for ref in _all(call)]
+    refs += references(config.config.get("output_layers"))
+    return int(all(ref.call >= 1 for ref in refs if ref.layer == layer.name))
+
+
+def _all(call: Call) -> list[Ref]:
+    return [*call.inputs, *(ref for named in call.named.values() for ref in named or ())]
+
+
+def _order(calls: Mapping[Key, Call], given: Mapping[Key, list[Flow]], known: Mapping[str, LayerConfig]) -> list[Key]:
+    """The calls in an order in which each can be followed."""
+    graph: dict[Key, set[Key]] = {}
+    for key, call in calls.items():
+        refs = _all(call)
+        strange = next((ref for ref in refs if ref.layer not in known), None)
+        if strange is not None:
+            raise BadInput(f"the Keras configuration feeds {key[0]!r} from {strange.layer!r}, which is not in it")
+        graph[key] = {(ref.layer, ref.call) for ref in refs}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as exc:
+        names = ", ".join(sorted({name for name, _ in exc.args[1]})[:5])
+        raise BadInput(f"the layers of the Keras configuration feed each other in a circle: {names}") from exc
+    missing = next((key for key in order if key not in calls and key not in given), None)
+    if missing is not None:
+        raise BadInput(f"the Keras configuration uses call {missing[1]} of {missing[0]!r}, which is not in it")
+    return [key for key in order if key not in given]
+
+
+def _output(values: Mapping[Key, list[Flow]], ref: Ref) -> Flow:
+    """The output that a reference means; one that was not foreseen is outside."""
+    flows = values.get((ref.layer, ref.call), [])
+    return flows[ref.output] if 0 <= ref.output < len(flows) else outside(f"{ref.layer}, output {ref.output}")
+
+
+def _operation(builder: Builder, layer: LayerConfig, flows: list[Flow], call: Call) -> Flow:
+    """A bare operation of Keras 3, `NotEqual` among them, with which every mask begins."""
+    if layer.class_name == "NotEqual" and len(flows) == 1 and len(flows[0].sources) == 1 and call.constant is not None:
+        return replace(outside(layer.name), mask=Mask(flows[0].sources[0], call.constant))
+    return keras_layers.operation(builder, layer, flows)
+
+
+def _masked(
+    builder: Builder, flow: Flow, refs: Sequence[Ref] | None, values: Mapping[Key, list[Flow]], layer: LayerConfig
+) -> Flow:
+    """An input with the mask that a call names. Keras 3 spells out the one that would have come along anyway."""
+    if refs is None:
+        return replace(flow, mask=None) if builder.era.major >= 3 else flow
+    if flow.mask is not None or not refs:
+        return flow
+    found = {_output(values, ref).mask for ref in refs} - {None}
+    if len(found) == 1:
+        return replace(flow, mask=found.pop())
+    builder.note(f"{layer.name!r} takes a mask that is computed elsewhere; it is not applied")
+    return flow
+
+
+def _say_states(
+    builder: Builder, layer: LayerConfig, call: Call, values: Mapping[Key, list[Flow]], place: Place
+) -> None:
+    """Says which layer hands its final state to this one; that is not wired."""
+    if layer.foreign or (family(layer.class_name) not in FAMILIES and layer.class_name not in ("RNN", "Bidirectional")):
+        return
+    refs = [*call.inputs[1:], *(call.named.get("initial_state") or ())]
+    givers = dict.fromkeys(_output(values, ref).state or ref.layer for ref in refs)
+    if givers:
+        builder.note(
+            f"{str(place)!r} starts from the final state of {' and '.join(map(repr, givers))} in the original model; "
+            f"here it starts from zeros unless an initial state is given"
+        )
+
+
+def _call(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
+    """The outputs of one call of a layer."""
+    name = layer.class_name
+    if name == "Merge" and not layer.foreign:
+        return keras_layers.merge(builder, layer, _branches(builder, layer, flows, place), place)
+    if layer.foreign or not flows:
+        return [keras_layers.foreign(builder, layer, flows, place)]
+    if keras_layers.linear(layer):
+        return flows
+    if name in keras_layers.KERAS_MERGES:
+        return keras_layers.merge(builder, layer, flows, place)
+    if name in _MODELS:
+        return model(builder, layer, flows, place)
+    if name == "Masking":
+        return keras_layers.masking(builder, layer, flows, place)
+    if name == "Embedding":
+        return keras_layers.embedding(builder, layer, flows, place)
+    if name == "TimeDistributed":
+        return _time_distributed(builder, layer, flows, place)
+    if name == "RNN" or family(name) in FAMILIES:
+        return builder.recurrent(layer, flows[0], place)
+    if name == "Bidirectional" and _wraps_recurrent(layer):
+        return builder.bidirectional(layer, flows[0], place)
+    return [keras_layers.foreign(builder, layer, flows, place)]
+
+
+def _wraps_recurrent(layer: LayerConfig) -> bool:
+    inner = layer_config(layer.config.get("layer"), f"the layer in {layer.name}")
+    return not inner.foreign and (inner.class_name == "RNN" or family(inner.class_name) in FAMILIES)
+
+
+def _branches(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
+    """What a `Merge` of Keras 1 merges: at the front of a Sequential model, models with inputs of their own."""
+    branches = layer.config.get("layers")
+    if not isinstance(branches, list) or not branches or len(flows) > 1:
+        return flows
+    merged: list[Flow] = []
+    for k, value in enumerate(branches):
+        branch = layer_config(value, f"branch {k} of {place}")
+        below = place.below(branch.name or str(k), branch.name)
+        merged += _call(builder, branch, [outside(f"input of {below}")], below)
+    return merged
+
+
+def _time_distributed(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
+    """`TimeDistributed`: what it wraps is run on each step by itself, a recurrent layer afresh each time."""
+    inner = layer_config(layer.config.get("layer"), f"the layer in {place}")
+    if keras_layers.linear(inner):
+        return flows
+    before = len(builder.layers)
+    if inner.class_name in {*_MODELS, "RNN", "Bidirectional"} or family(inner.class_name) in FAMILIES:
+        _call(builder, inner, [outside(f"input of {place}")], place.inside("layer"))
+    if len(builder.layers) > before:
+        builder.note(f"{str(place)!r} runs afresh over each step of its input (TimeDistributed): give it one such step")
+        return [builder.outside(str(place), layer.class_name)]
+    plain = replace(layer, config={**layer.config, "layer": mapped(None)})
+    return [keras_layers.foreign(builder, plain, flows, place)]

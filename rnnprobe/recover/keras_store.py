@@ -1,0 +1,226 @@
+"""Which stored tensors belong to which layer of a Keras model.
+
+`runs` cuts a list of tensors, in the order of its writer, into the weights of one cell each. `Flat` looks them up by
+the lists of names in `.h5` files, `Nested` by the paths of objects in `.weights.h5` (cells.md, sections 9.1 and 9.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rnnprobe.cells import CELLS
+from rnnprobe.cells.layers import fit
+from rnnprobe.formats.keras_names import snake_case
+from rnnprobe.types import Cell, Checkpoint, Tensor
+
+KERAS_CELLS = tuple(cell for cell in CELLS if cell.framework == "keras")
+CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+
+_LEAF = re.compile(r"(?:(?P<stem>.*)/)?(?P<leaf>recurrent_kernel|kernel|bias)(?P<number>_\d+)?(?::\d+)?")
+# Keras 1: lstm_1_W_i; loaded and saved again, lstm_1_W_i_1.
+_KERAS_1 = re.compile(r"(?P<stem>.+?)_(?P<leaf>[WUb](?:_[icfozrh])?)(?P<number>_\d+)?(?::\d+)?")
+_TABLE = re.compile(r"(?:.*/)?embeddings(?:_\d+)?(?::\d+)?|.+?_W(?:_\d+)?(?::\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The tensors of one cell.
+
+    Attributes:
+        scope: where they lie; unique in the file.
+        tensors: leaf (`kernel`, `U_i` …) → tensor.
+        words: the components of the path within the layer's group.
+    """
+
+    scope: str
+    tensors: Mapping[str, Tensor]
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A layer's place in the model.
+
+    Attributes:
+        names: the layer's own name, after those of the models that it is in.
+        named: its path of objects, by names; None stands for the container of a model's layers.
+        counted: the same by classes and counters.
+    """
+
+    names: tuple[str, ...] = ()
+    named: tuple[str | None, ...] = ()
+    counted: tuple[str | None, ...] = ()
+
+    def below(self, name: str, counted: str) -> Place:
+        """The place of a layer of the model that stands here."""
+        return Place((*self.names, name), (*self.named, None, name), (*self.counted, None, counted))
+
+    def inside(self, part: str) -> Place:
+        """The place of the layer that this one wraps."""
+        return Place(self.names, (*self.named, part), (*self.counted, part))
+
+    def __str__(self) -> str:
+        return "/".join(self.names)
+
+
+def store(checkpoint: Checkpoint) -> Flat | Nested:
+    """The checkpoint's weights, whichever way they are laid out."""
+    tensors = checkpoint.tensors
+    if any("/vars/" in name for names in checkpoint.groups.values() for name in names):
+        return Nested({key: [tensors[name] for name in names] for key, names in checkpoint.groups.items()})
+    return Flat({key: [tensors[name] for name in names] for key, names in checkpoint.groups.items()})
+
+
+def runs(layer: str, tensors: Iterable[Tensor]) -> list[Run]:
+    """The weights of each recurrent cell among a group's tensors, in their order."""
+    found: list[tuple[str, dict[str, Tensor]]] = []
+    latest: dict[tuple[str, str], int] = {}
+    for tensor in tensors:
+        match = _LEAF.fullmatch(tensor.name) or _KERAS_1.fullmatch(tensor.name)
+        if match is None:
+            continue
+        key = (match["stem"] or "", match["number"] or "")
+        at = latest.get(key)
+        if at is None or match["leaf"] in found[at][1]:
+            at = latest[key] = len(found)
+            found.append((key[0] + (f"[{key[1][1:]}]" if key[1] else ""), {}))
+        found[at][1][match["leaf"]] = tensor
+    kept = [(scope, leaves) for scope, leaves in found if any(_recurs(leaf) for leaf in leaves)]
+    named: dict[str, int] = {}
+    result = []
+    for scope, leaves in kept:
+        named[scope] = named.get(scope, 0) + 1
+        unique = scope if named[scope] == 1 else f"{scope}[call {named[scope]}]"
+        within = scope.removeprefix("model_weights/").removeprefix(layer).strip("/")
+        result.append(Run(unique, leaves, tuple(within.split("/"))))
+    return result
+
+
+def _recurs(leaf: str) -> bool:
+    return leaf == "recurrent_kernel" or leaf.startswith("U")
+
+
+def is_table(tensor: Tensor) -> bool:
+    """Whether a tensor of a `.h5` is called as Keras calls the matrix of an `Embedding`."""
+    return len(tensor.shape) == 2 and _TABLE.fullmatch(tensor.name) is not None
+
+
+@dataclass(slots=True)
+class Flat:
+    """Weights by layer name (`.h5`). A nested model's lie in the group of the outermost model that is a layer."""
+
+    groups: Mapping[str, Sequence[Tensor]]
+    aliases: dict[str, str] = field(default_factory=dict)
+    _left: dict[str, list[Run]] = field(default_factory=dict)
+
+    def group(self, place: Place) -> str:
+        """The stored name of the outermost layer of a place (`aliases`: where the configuration has another)."""
+        return self.aliases.get(place.names[0], place.names[0])
+
+    def run(self, place: Place, *parts: str) -> Run | None:
+        """The next cell of a layer, in the order of its writer; `parts`, its path in the layer, tells nothing here."""
+        group = self.group(place)
+        if group not in self._left:
+            self._left[group] = runs(group, self.groups.get(group, ()))
+        left = self._left[group]
+        own = [run for run in left if len(place.names) > 1 and _mentions(run, place.names[-1])]
+        if not left:
+            return None
+        chosen = own[0] if own else left[0]
+        left.remove(chosen)
+        return chosen
+
+    def table(self, place: Place) -> Tensor | None:
+        """The matrix of an `Embedding`."""
+        tensors = [t for t in self.groups.get(self.group(place), ()) if len(t.shape) == 2]
+        if len(place.names) > 1:
+            tensors = [t for t in tensors if re.search(rf"(^|/){re.escape(place.names[-1])}(/|_W)", t.name)]
+        return next((tensor for tensor in tensors if is_table(tensor)), None)
+
+    def recurrent(self, place: Place) -> bool:
+        """Whether the layer holds something that only recurrent layers do."""
+        tensors = self.groups.get(self.group(place), ())
+        return any("recurrent" in tensor.name.rpartition("/")[2] for tensor in tensors)
+
+
+def _mentions(run: Run, layer: str) -> bool:
+    """Whether a path in a nested model's group is that of a layer (Keras 1 joins the two with an underscore)."""
+    return any(word == layer or word in (f"forward_{layer}", f"backward_{layer}") for word in run.words)
+
+
+@dataclass(slots=True)
+class Nested:
+    """Weights by the path of the object that holds them (`.weights.h5`)."""
+
+    groups: Mapping[str, Sequence[Tensor]]
+
+    def _find(self, place: Place, *endings: str) -> Sequence[Tensor]:
+        """The tensors of an object; by its own name where the file has that, else by its class."""
+        stored = {tensors[0].name.rpartition("/vars/")[0]: key for key, tensors in self.groups.items() if tensors}
+        for container in CONTAINERS:
+            named = "/".join(container if part is None else part for part in place.named)
+            counted = "/".join(container if part is None else part for part in place.counted)
+            for ending in endings:
+                # Only where the writer stored names is a group called by something else than its path.
+                if f"{named}{ending}" in self.groups and stored.get(f"{named}{ending}") != f"{named}{ending}":
+                    return self.groups[f"{named}{ending}"]
+            for ending in endings:
+                if f"{counted}{ending}" in stored:
+                    return self.groups[stored[f"{counted}{ending}"]]
+        return ()
+
+    def run(self, place: Place, *parts: str) -> Run | None:
+        """A cell of a layer; `parts` is its path in the layer, as objects."""
+        path = "".join(f"/{part}" for part in parts)
+        found = self._find(place, f"{path}/cell", path)
+        return positional(found) if 2 <= len(found) <= 3 else None
+
+    def table(self, place: Place) -> Tensor | None:
+        """The matrix of an `Embedding`."""
+        found = self._find(place, "")
+        return found[0] if found and len(found[0].shape) == 2 else None
+
+    def recurrent(self, place: Place) -> bool:
+        """Whether the layer holds something that only recurrent layers do."""
+        return bool(self._find(place, "/cell"))
+
+
+def positional(tensors: Sequence[Tensor]) -> Run:
+    """A cell of `.weights.h5`: kernel, recurrent kernel, bias by their position."""
+    scope = tensors[0].name.rpartition("/vars/")[0]
+    return Run(scope, dict(zip(("kernel", "recurrent_kernel", "bias"), tensors, strict=False)), tuple(scope.split("/")))
+
+
+def family(class_name: str) -> str:
+    """`LSTM` for `LSTM`, `LSTMCell` and `CuDNNLSTM`, whose weights Keras loads into each other."""
+    return class_name.removesuffix("Cell").removeprefix("CuDNN")
+
+
+FAMILIES = frozenset(family(name) for cell in KERAS_CELLS for name in cell.classes)
+
+
+def matches(run: Run, class_name: str | None = None) -> list[tuple[Cell, dict[str, Tensor], dict[str, int]]]:
+    """The cells that a run's names and shapes allow, with role → tensor and sizes.
+
+    Args:
+        run: the tensors; every one of them must have a role.
+        class_name: the Keras class, or None where it is not known.
+    """
+    found = []
+    for cell in KERAS_CELLS:
+        if class_name is not None and family(class_name) not in {family(name) for name in cell.classes}:
+            continue
+        weights = {
+            weight.role: run.tensors[name] for weight in cell.weights for name in weight.names if name in run.tensors
+        }
+        sizes = fit(cell, weights) if len(weights) == len(run.tensors) else None
+        if sizes is not None:
+            found.append((cell, weights, sizes))
+    return found
+
+
+def stacked_cell(class_name: str, number: int) -> str:
+    """The path component of a cell of `StackedRNNCells`, counted among those of its class."""
+    return f"{snake_case(class_name)}_{number}" if number else snake_case(class_name)

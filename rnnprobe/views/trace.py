@@ -1,0 +1,349 @@
+"""Traces in the terminal: units over steps, a unit over its text, and what a run came to."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from rnnprobe.analysis import words
+from rnnprobe.analysis.trace_statistics import Profile, liveliest, profile, scale
+from rnnprobe.outputs.summary import SignalSummary
+from rnnprobe.outputs.trace import LayerTrace, Trace
+from rnnprobe.types import Array, Column, Report
+from rnnprobe.views import heatmap, terminal
+from rnnprobe.views.escape import plain
+from rnnprobe.views.heatmap import Scale, Screen
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+PANELS = 4
+"""A heat map goes on below itself so often before steps are averaged."""
+_WIDEST = 10
+"""Columns of a cell that shows a token."""
+_FEWEST = 4
+"""Steps that always fit beside each other."""
+_INDENT = 2
+
+_SUMMARY = (
+    Column("layer", "layer"),
+    Column("signal", "signal"),
+    Column("shape", "shape", words.shape),
+    Column("low", "min", words.number, right=True),
+    Column("mean", "mean", words.number, right=True),
+    Column("high", "max", words.number, right=True),
+    Column("saturated_low", "at lower bound", words.share, right=True),
+    Column("saturated_high", "at upper bound", words.share, right=True),
+    Column("nan", "NaN", words.count, right=True),
+)
+_LAYERS = (
+    Column("layer", "layer"),
+    Column("cell", "cell"),
+    Column("units", "units", words.count, right=True),
+    Column("direction", "direction"),
+    Column("sequences", "sequences", words.count, right=True),
+    Column("steps", "steps", words.count, right=True),
+    Column("signals", "signals", " ".join),
+)
+_UNITS = (
+    Column("layer", "layer"),
+    Column("signal", "signal"),
+    Column("unit", "unit", right=True),
+    Column("low", "min", words.number, right=True),
+    Column("mean", "mean", words.number, right=True),
+    Column("high", "max", words.number, right=True),
+)
+
+
+def summary_report(summaries: Sequence[SignalSummary]) -> Report:
+    """A row for each layer and signal: `layer`, `signal`, `kind`, `shape` (sequences, steps of the longest, units),
+    `values`, `nan` (how many of them), `low`, `mean`, `high`, `saturated_low` and `saturated_high` (shares of gate
+    values within 0.05 of a bound of their activation, or null), and `heat` (rows of units, columns of time)."""
+    rows = tuple(
+        {
+            "layer": one.layer,
+            "signal": one.signal,
+            "kind": one.kind,
+            "shape": list(one.shape),
+            "values": one.values,
+            "nan": one.nan,
+            "low": one.low,
+            "mean": one.mean,
+            "high": one.high,
+            "saturated_low": one.saturated[0] if one.saturated else None,
+            "saturated_high": one.saturated[1] if one.saturated else None,
+            "heat": one.heat.tolist(),
+        }
+        for one in summaries
+    )
+    odd = sum(one.nan for one in summaries)
+    notes = (f"{odd:,} values within the lengths are NaN",) if odd else ()
+    return Report("signals", "what was recorded (shape: sequences × steps × units)", _SUMMARY, rows, notes)
+
+
+def summary_lines(summaries: Sequence[SignalSummary], where: Screen) -> list[Text]:
+    """A small heat map of each state and gate: groups of units over stretches of time, each scaled to itself."""
+    from rich.text import Text
+
+    lines: list[Text] = []
+    for one in summaries:
+        if one.kind not in ("state", "gate") or not np.isfinite(one.heat).any():
+            continue
+        low, high = float(np.nanmin(one.heat)), float(np.nanmax(one.heat))
+        unit = one.saturated is not None and low >= 0.0
+        reach = max(abs(low), abs(high)) or 1.0
+        measure = Scale(0.0 if unit else -reach, 1.0 if unit else reach, where)
+        lines.append(Text.assemble((f"{plain(one.layer)} {one.signal}  ", "bold"), measure.legend()))
+        columns = max(10, where.width - _INDENT)
+        lines += [Text(" " * _INDENT) + measure.cells(row[:columns]) for row in one.heat]
+    return lines
+
+
+def show_summary(summaries: Sequence[SignalSummary], *, as_json: bool, stream: TextIO | None = None) -> None:
+    """What `rnnprobe trace` prints when it writes no file."""
+    stream = stream or sys.stdout
+    terminal.show((summary_report(summaries),), command="trace", as_json=as_json, stream=stream)
+    if not as_json:
+        where = heatmap.screen(stream)
+        stream.write("\n" + heatmap.render(summary_lines(summaries, where), where))
+
+
+def layers_report(trace: Trace) -> Report:
+    """A row for each layer: `layer`, `cell`, `units`, `direction`, `sequences`, `steps`, `signals`."""
+    sequences = int(trace.lengths.size)
+    rows = tuple(
+        {
+            "layer": layer.name,
+            "cell": str(layer.attributes.get("cell_title", layer.attributes.get("cell", ""))),
+            "units": layer.attributes.get("units"),
+            "direction": layer.attributes.get("direction"),
+            "sequences": sequences,
+            "steps": int(trace.lengths.max(initial=0)),
+            "signals": list(layer.signals),
+        }
+        for layer in trace.layers.values()
+    )
+    origin = [f"{key}: {trace.attributes[key]}" for key in ("model", "input") if trace.attributes.get(key)]
+    return Report("layers", "", _LAYERS, rows, tuple(origin))
+
+
+def units_report(found: Profile, units: Sequence[int]) -> Report:
+    """A row for each unit: `layer`, `signal`, `sequence`, `unit`, `start` and `stop` (steps), `low`, `mean`, `high`,
+    `variance`, `values`; `edges` are the steps at which the values begin where each is the mean of several steps, else
+    null."""
+    rows = tuple(
+        {
+            "layer": found.layer,
+            "signal": found.signal,
+            "sequence": found.sequence,
+            "unit": unit,
+            "start": found.start,
+            "stop": found.stop,
+            "low": float(found.low[unit]),
+            "mean": float(found.mean[unit]),
+            "high": float(found.high[unit]),
+            "variance": float(found.variance[unit]),
+            "edges": found.edges[:-1].tolist() if found.binned else None,
+            "values": found.bins[unit].tolist(),
+        }
+        for unit in units
+    )
+    return Report("units", "", _UNITS, rows)
+
+
+def tokens_report(trace: Trace, sequence: int, span: range) -> Report:
+    """A row for the sequence: `sequence`, `name`, `start`, `stop`, `tokens` (null where the input was no text)."""
+    tokens = trace.text(sequence, span.start, span.stop)
+    row: Mapping[str, Any] = {
+        "sequence": sequence,
+        "name": trace.names[sequence],
+        "start": span.start,
+        "stop": span.stop,
+        "tokens": None if tokens is None else list(tokens),
+    }
+    return Report("tokens", "", (Column("name", "name"),), (row,))
+
+
+def over_steps(
+    trace: Trace,
+    layer: LayerTrace,
+    signal: str,
+    sequence: int,
+    span: range,
+    units: Sequence[int],
+    top: int,
+    where: Screen,
+) -> list[Text]:
+    """A heat map of units over steps, with the tokens below; averaged where it would go on for more than `PANELS`.
+
+    Args:
+        units: which ones; none: the `top` that vary most.
+    """
+    from rich.text import Text
+
+    tokens = trace.text(sequence, span.start, span.stop) if len(span) <= PANELS * where.width else None
+    size = layer.signals[signal].shape[2] if signal in layer.signals else 0
+    width = min(_cell_width(tokens, where), _columns(size, _FEWEST, where))
+    fit = _columns(size, width, where)
+    if len(span) > PANELS * fit:
+        tokens, width = None, 1
+        fit = _columns(size, width, where)
+    found = profile(trace, layer, signal, sequence, span, len(span) if len(span) <= PANELS * fit else fit)
+    shown = units or liveliest(found, top)
+    measure = _measure(layer, found, shown, where)
+    left = size - len(shown)
+    more = f"{left:,} more {'units' if left > 1 else 'unit'}: --units A:B, --unit N, --top K"
+    return [
+        Text(),
+        *_title(trace, found, measure),
+        *_map(found, shown, tokens, measure, width),
+        *([Text(" " * _INDENT + more, "italic")] if left and not units else []),
+    ]
+
+
+def over_text(
+    trace: Trace, layer: LayerTrace, signal: str, sequence: int, span: range, unit: int, where: Screen
+) -> list[Text]:
+    """The text itself, each token in the colour of one unit's value."""
+    from rich.text import Text
+
+    tokens = trace.text(sequence, span.start, span.stop) or ()
+    found = profile(trace, layer, signal, sequence, span, len(span))
+    measure = _measure(layer, found, (unit,), where)
+    left = int(trace.lengths[sequence]) - len(span)
+    note = f"{left:,} more {'steps' if left > 1 else 'step'}: --steps A:B" if left else ""
+    return [
+        Text(),
+        *_title(trace, found, measure, unit),
+        *unit_over_text(tokens, found.bins[unit], measure),
+        *([Text(" " * _INDENT + note, "italic")] if note else []),
+    ]
+
+
+def _measure(layer: LayerTrace, found: Profile, units: Sequence[int], where: Screen) -> Scale:
+    """The scale of what is shown."""
+    chosen = list(units)
+    low, high = (values[np.isfinite(values)] for values in (found.low[chosen], found.high[chosen]))
+    return Scale(*scale(layer, found.signal, float(low.min(initial=0.0)), float(high.max(initial=0.0))), where)
+
+
+def _cell_width(tokens: Sequence[str] | None, where: Screen) -> int:
+    """Columns that a step takes so that its token can be read."""
+    from rich.cells import cell_len
+
+    widest = max((cell_len(heatmap.visible(token, where)) for token in tokens or ()), default=1)
+    return 1 if widest <= 1 else min(widest, _WIDEST - 1) + 1
+
+
+def _columns(units: int, width: int, where: Screen) -> int:
+    """How many steps fit beside each other when there are `units` units in the layer and a step takes `width`."""
+    return max(1, (where.width - _label(units)) // width)
+
+
+def _label(units: int) -> int:
+    return len(str(max(units - 1, 0))) + _INDENT + 1
+
+
+def _title(trace: Trace, found: Profile, measure: Scale, unit: int | None = None) -> list[Text]:
+    """What is shown, and its scale."""
+    from rich.text import Text
+
+    name = trace.names[found.sequence]
+    parts = [
+        found.signal if unit is None else f"{found.signal} of unit {unit}",
+        f"sequence {found.sequence}" + ("" if name == str(found.sequence) else f" ({plain(name)})"),
+        f"steps {found.start}:{found.stop}",
+    ]
+    if found.binned:
+        parts.append(f"{(found.stop - found.start) / found.bins.shape[1]:.3g} steps a column")
+    return [
+        Text.assemble((plain(found.layer), "bold"), f": {', '.join(parts)}"),
+        Text(" " * _INDENT) + measure.legend(),
+    ]
+
+
+def _map(found: Profile, units: Sequence[int], tokens: Sequence[str] | None, measure: Scale, width: int) -> list[Text]:
+    """A line for each unit, a cell of `width` columns for each step (or stretch of steps), the tokens below."""
+    from rich.text import Text
+
+    label = _label(found.bins.shape[0])
+    fit = _columns(found.bins.shape[0], width, measure.screen)
+    lines: list[Text] = []
+    for start in range(0, found.bins.shape[1], fit):
+        stop = min(start + fit, found.bins.shape[1])
+        lines.append(_ruler(found, start, stop, label, width))
+        for unit in units:
+            cells = measure.cells(found.bins[unit, start:stop], width)
+            lines.append(Text.assemble((f"{unit:>{label - 1}} ", "dim"), cells))
+        if tokens is not None:
+            shown = (_fitted(heatmap.visible(token, measure.screen), width) for token in tokens[start:stop])
+            lines.append(Text(" " * label + "".join(shown)))
+    return lines
+
+
+def _ruler(found: Profile, start: int, stop: int, label: int, width: int) -> Text:
+    """The step of the first and of the last column."""
+    from rich.text import Text
+
+    first, last = str(found.edges[start]), str(found.edges[stop] - 1)
+    room = (stop - start) * width
+    between = room - len(first) - len(last)
+    return Text(" " * label + (first + " " * between + last if between > 0 else first), "dim")
+
+
+def _fitted(token: str, width: int) -> str:
+    """A token in a cell: cut with an ellipsis, one column left free where cells are wider than one."""
+    from rich.cells import cell_len, set_cell_size
+
+    room = max(1, width - (width > 1))
+    if cell_len(token) > room:
+        token = set_cell_size(token, room - 1) + "…" if room > 1 else "…"
+    return set_cell_size(token, width)
+
+
+def unit_over_text(tokens: Sequence[str], values: Array, measure: Scale) -> list[Text]:
+    """The text itself, each token in the colour of the unit's value; without colour, the shades stand below the text.
+
+    Args:
+        tokens: of each step.
+        values: `[steps]`.
+    """
+    from rich.text import Text
+
+    where = measure.screen
+    together = all(len(token) <= 1 for token in tokens)
+    lines: list[Text] = []
+    for row in _wrapped(tokens, where, 0 if together else 1):
+        gap = "" if together else " "
+        if where.colour:
+            pieces = (((shown, values[step]), (gap, math.nan)) for step, shown, _ in row)
+            lines.append(measure.painted(piece for pair in pieces for piece in pair if piece[0]))
+        else:
+            lines.append(Text(gap.join(shown for _, shown, _ in row)))
+            lines.append(Text(gap.join(measure.shade(values[step]) * width for step, _, width in row)))
+    return lines
+
+
+def _wrapped(tokens: Sequence[str], where: Screen, gap: int) -> Iterator[list[tuple[int, str, int]]]:
+    """Rows of tokens that fit the width, and end where the text's own lines end: step, text, columns."""
+    from rich.cells import cell_len
+
+    row: list[tuple[int, str, int]] = []
+    used = 0
+    for step, token in enumerate(tokens):
+        shown = heatmap.visible(token, where)
+        width = cell_len(shown)
+        if row and used + width > where.width:
+            yield row
+            row, used = [], 0
+        row.append((step, shown, width))
+        used += width + gap
+        if token.endswith("\n"):
+            yield row
+            row, used = [], 0
+    if row:
+        yield row

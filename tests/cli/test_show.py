@@ -1,0 +1,133 @@
+"""`rnnprobe show`: what it prints, as data and as a picture, and what it says of a slip."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnprobe import outputs
+
+from ..outputs.recordings import blocks, layer, recording, whole
+from .conftest import Done
+
+Run = Callable[..., Done]
+WHAT = recording(
+    [layer("rnn/cell_0", units=20), layer("rnn/cell_1", "gru", 5, "backward"), layer("simple", "keras_simple_rnn", 2)],
+    [[700, 30], [12]],
+    vocabulary=("a", "b", "\n", "\x1b[31m"),
+)
+ARRAYS = whole(WHAT)
+
+
+@pytest.fixture(scope="module", params=[".h5", ".npz"])
+def trace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("show") / f"t{request.param}"
+    with outputs.open(path, WHAT) as sink:
+        for block in blocks(WHAT, ARRAYS, 100):
+            sink.write(block)
+    return path
+
+
+def test_a_picture_of_every_layer(trace: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    done = run("show", trace)
+    assert (done.status, done.err) == (0, "")
+    assert "\x1b" not in done.out
+    pictures = done.out.split("\n\n")[1:]
+    assert [picture.partition(":")[0] for picture in pictures] == ["rnn/cell_0", "rnn/cell_1", "simple"]
+    rows = [re.findall(r"^ +(\d+) \S", picture, re.MULTILINE) for picture in pictures]
+    variances = np.nanvar(ARRAYS["rnn/cell_0"]["h"][0], axis=0)
+    assert rows[0] == [str(unit) for unit in np.argsort(-variances)[:8]]
+    assert "12 more units" in pictures[0]
+    assert all(len(line) <= 90 for line in done.out.splitlines())
+
+
+def test_json_holds_the_values_themselves(trace: Path, run: Run) -> None:
+    done = run(
+        "show", trace, "--json", "--layer", "cell_0", "--unit", 3, "--unit", 7, "--signal", "c", "--steps", "10:14"
+    )
+    assert (done.status, done.err) == (0, "")
+    document = json.loads(done.out)
+    assert document["schema"] == "rnnprobe/show/1"
+    assert [row["layer"] for row in document["layers"]] == ["rnn/cell_0", "rnn/cell_1", "simple"]
+    for row, unit in zip(document["units"], (3, 7), strict=True):
+        values = ARRAYS["rnn/cell_0"]["c"][0, 10:14, unit]
+        assert (row["layer"], row["signal"], row["unit"]) == ("rnn/cell_0", "c", unit)
+        assert (row["start"], row["stop"]) == (10, 14)
+        assert row["values"] == values.tolist()
+        assert row["edges"] is None
+        assert row["variance"] == pytest.approx(values.astype(float).var())
+        assert (row["low"], row["high"]) == (values.min(), values.max())
+    assert len(document["tokens"][0]["tokens"]) == 4
+
+
+def test_a_sequence_by_number_and_by_name(trace: Path, run: Run) -> None:
+    for given in (2, "s2"):
+        row = json.loads(run("show", trace, "--json", "--sequence", given, "--layer", "simple").out)["units"][0]
+        assert (row["sequence"], row["stop"]) == (2, 12)
+
+
+def test_a_unit_on_its_text(trace: Path, run: Run) -> None:
+    done = run("show", trace, "--layer", "rnn/cell_1", "--unit", 2)
+    assert done.status == 0
+    assert "h of unit 2, sequence 0 (s0), steps 0:700" in done.out
+    ids = np.asarray(outputs.load(trace).inputs["ids"])[0, :700]
+    assert done.out.count("↵") == (ids == 2).sum()
+    assert "\x1b" not in done.out
+
+
+def test_the_top_units_and_a_range(trace: Path, run: Run) -> None:
+    units = [
+        row["unit"] for row in json.loads(run("show", trace, "--json", "--layer", "cell_0", "--top", 3).out)["units"]
+    ]
+    assert units == np.argsort(-np.nanvar(ARRAYS["rnn/cell_0"]["h"][0], axis=0))[:3].tolist()
+    document = json.loads(run("show", trace, "--json", "--layer", "cell_0", "--units", "-3:").out)
+    assert [row["unit"] for row in document["units"]] == [17, 18, 19]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("--layer", "cell_9"), "no layer is called 'cell_9'", "rnn/cell_0"),
+        (("--signal", "q"), "no signal 'q'", "c, h, i, f"),
+        (("--unit", "20", "--layer", "cell_0"), "no unit 20", "0 … 19"),
+        (("--unit", "1", "--top", "3"), "exclude each other", ""),
+        (("--sequence", "3"), "no sequence 3: the trace has 3", "s0, s1, s2"),
+        (("--steps", "5:3"), "--steps 5:3 is empty", "0:700"),
+        (("--steps", "x"), "--steps x is no A:B", ""),
+        (("--units", "40:", "--layer", "cell_0"), "--units 40: is empty", "0:20"),
+    ],
+)
+def test_slips(arguments: tuple[str, ...], message: str, hint: str, trace: Path, run: Run) -> None:
+    if trace.suffix == ".npz":
+        pytest.skip("the same code")
+    done = run("show", trace, *arguments)
+    assert (done.status, done.out) == (2, "")
+    first, *rest = done.err.splitlines()
+    assert message in first
+    assert hint in "\n".join(rest)
+
+
+def test_other_files(tmp_path: Path, run: Run) -> None:
+    done = run("show", tmp_path / "nothing.h5")
+    assert (done.status, done.err) == (2, f"rnnprobe: {tmp_path}/nothing.h5: no such file\n")
+    (tmp_path / "t.h5").write_bytes(b"hello")
+    done = run("show", tmp_path / "t.h5")
+    assert done.status == 2
+    assert done.err.startswith(f"rnnprobe: {tmp_path}/t.h5: is no trace")
+
+
+def test_it_stays_light(trace: Path) -> None:
+    program = (
+        "import sys\nfrom rnnprobe.cli import rnnprobe\n"
+        f"rnnprobe(['show', {str(trace)!r}], standalone_mode=False)\n"
+        "sys.exit(bool({'tensorflow', 'keras', 'matplotlib', 'xarray'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

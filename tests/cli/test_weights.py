@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ..conftest import DATA
+
+TF1 = DATA / "conformance" / "tf1.15" / "lstm_full"
+CUDNN = DATA / "conformance" / "tf_keras-2.21" / "cudnnlstm" / "model.h5"
+
+
+def rows(done, name="weights"):
+    assert done.status == 0, done.err
+    return json.loads(done.out)[name]
+
+
+@pytest.fixture
+def training(tmp_path):
+    """A directory with three checkpoints of one model."""
+    for step in (5, 20, 100):
+        for file in TF1.glob("model.ckpt.*"):
+            shutil.copy(file, tmp_path / file.name.replace("model.ckpt", f"model.ckpt-{step}"))
+    return tmp_path
+
+
+def test_the_table_and_json_agree(run):
+    found = rows(run("weights", TF1, "--json"))
+    assert len(found) == 4 * 3 + 3 + 1  # kernel, recurrent kernel, bias; peepholes; projection
+    text = run("weights", TF1).out
+    for row in found:
+        assert row["slice"] in text
+
+
+def test_the_figures_are_those_of_the_genuine_variables(run):
+    with np.load(TF1 / "data.npz") as data:
+        variables = {
+            name.removeprefix("var:").replace("|", "/"): data[name] for name in data if name.startswith("var:")
+        }
+    for row in rows(run("weights", TF1, "--json")):
+        block = variables[row["tensor"]][slice(*row["rows"])]
+        if row["columns"]:
+            block = block[:, slice(*row["columns"])]
+        assert row["norm"] == pytest.approx(np.linalg.norm(block), rel=1e-6)
+        assert row["max"] == pytest.approx(block.max())
+
+
+def test_choosing(run):
+    found = rows(run("weights", TF1, "--gate", "f", "--part", "bias", "--layer", "lstm", "--json"))
+    assert [(row["part"], row["gate"]) for row in found] == [("bias", "f")]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_writing(run, tmp_path, suffix):
+    path = tmp_path / f"blocks.{suffix}"
+    assert run("weights", CUDNN, "-o", path).status == 0
+    before = path.read_bytes()
+    done = run("weights", CUDNN, "-o", path)
+    assert done.status == 2
+    assert "--force" in done.err
+    assert done.out == ""
+    assert path.read_bytes() == before
+    assert run("weights", CUDNN, "-o", path, "--force", "-q").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--gate", "z"], 2, "i, g, f, o"),
+        (["--part", "kernle"], 2, "recurrent_kernel"),
+        (["-o", "x.mat"], 2, ".npz"),
+        (["-o", "absent/x.npz"], 5, "absent"),
+    ],
+)
+def test_refusals(run, tmp_path, monkeypatch, arguments, status, says):
+    monkeypatch.chdir(tmp_path)
+    done = run("weights", TF1, *arguments)
+    assert (done.status, done.out) == (status, "")
+    assert says in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_over_training(run, training):
+    done = run("weights", training, "--json")
+    assert {row["step"] for row in rows(done, "steps")} == {5, 20, 100}
+    change = rows(done, "change")
+    assert all(row["steps"] == [5, 20, 100] for row in change)
+    assert all(row["moved"] == 0 for row in change)
+    text = run("weights", training).out
+    header = text.splitlines()[1].split()
+    assert header[:5] == ["part", "gate", "5", "20", "100"]
+    assert "Steps" not in text
+    assert "Steps" in run("weights", training, "-v").out
+
+
+def test_several_models(run, training):
+    done = run("weights", training / "model.ckpt-100", training / "model.ckpt-5", "--json")
+    assert {row["step"] for row in rows(done, "steps")} == {5, 100}
+
+
+def test_several_models_have_no_single_file(run, training, tmp_path):
+    done = run("weights", training, "-o", tmp_path / "x.npz")
+    assert done.status == 2
+    assert "one checkpoint, and there are 3" in done.err
+
+
+def test_nan_is_warned_of_on_stderr(run, monkeypatch):
+    from rnnprobe import formats
+
+    from ..analysis import models
+
+    layer = models.layer("basic_lstm", "rnn/basic_lstm_cell")
+    layer.weights["bias"].load()[9] = np.nan
+    monkeypatch.setattr(formats, "series", lambda path: ((None, path),))
+    monkeypatch.setattr(formats, "read", lambda path: models.network(layer).checkpoint)
+    done = run("weights", "x", "--json")
+    assert "rnn/basic_lstm_cell/bias holds 1 value that is NaN or infinite (bias f), the first at [9]" in done.err
+    struck = next(row for row in rows(done) if row["nonfinite"])
+    assert struck["norm"] == "NaN"
+    assert run("weights", "x", "-q").err == ""
+
+
+def test_corpus_without_data_says_so(run, corpus):
+    done = run("weights", corpus / "htr-no-data" / "model" / "model")
+    assert done.status == 2
+    assert "missing" in done.err
+    assert "shapes" in done.err
+
+
+def test_corpus_over_a_genuine_training(run, corpus):
+    done = run("weights", corpus / "md-training" / "training_checkpoints", "--json")
+    change = rows(done, "change")
+    if not change:
+        pytest.skip("the layers of TensorFlow 2 object checkpoints are not recognised yet")
+    assert all(len(row["norms"]) == 20 for row in change)
+    assert all(row["moved"] > 0 for row in change)
+
+
+def test_the_model_itself_is_never_overwritten(run, tmp_path):
+    model = tmp_path / "model.h5"
+    shutil.copy(CUDNN, model)
+    before = model.read_bytes()
+    done = run("weights", model, "-o", model, "--force")
+    assert done.status == 5
+    assert model.read_bytes() == before

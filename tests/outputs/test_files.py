@@ -1,0 +1,235 @@
+"""Whatever is written is read back, from every output."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnprobe import outputs
+from rnnprobe.errors import BadInput, CannotWrite, RnnprobeError
+from rnnprobe.outputs import Output, Trace
+from rnnprobe.types import Array, Recording
+from tests.outputs.recordings import blocks, layer, recording, whole
+
+LAYERS = (
+    layer("rnn/a"),
+    layer("rnn/b", "lstm", 5, "backward", 2),
+    layer("gru", "gru", 4),
+    layer("simple", "keras_simple_rnn", 2, "backward"),
+)
+Arrays: TypeAlias = dict[str, dict[str, Array]]
+each_output = pytest.mark.parametrize("output", outputs.OUTPUTS, ids=lambda output: output.name)
+
+
+def write(path: Path, what: Recording, arrays: Arrays, stretch: int = 4, **options: object) -> Trace:
+    """Writes a trace and opens it."""
+    with outputs.open(path, what, **options) as sink:  # type: ignore[arg-type]
+        for block in blocks(what, arrays, stretch):
+            sink.write(block)
+    return outputs.load(path)
+
+
+def recorded(trace: Trace) -> Arrays:
+    """Every array of every layer, under the names that `whole` uses."""
+    return {
+        name: {
+            key: np.asarray(values)
+            for key, values in (
+                *one.signals.items(),
+                *((f"initial_{state}", values) for state, values in one.initial.items()),
+                *((f"final_{state}", values) for state, values in one.final.items()),
+            )
+        }
+        for name, one in trace.layers.items()
+    }
+
+
+def same(found: Arrays, expected: Arrays) -> None:
+    assert {name: set(own) for name, own in found.items()} == {name: set(own) for name, own in expected.items()}
+    for name, own in expected.items():
+        for key, values in own.items():
+            np.testing.assert_array_equal(found[name][key], values, f"{name} {key}")
+
+
+@each_output
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.lists(st.integers(0, 23), min_size=1, max_size=4), min_size=1, max_size=3),
+    stretch=st.integers(1, 30),
+    chosen=st.sets(st.integers(0, len(LAYERS) - 1), min_size=1),
+    vocabulary=st.none() | st.lists(st.text(max_size=3), min_size=1, max_size=5).map(tuple),
+    compress=st.sampled_from([None, "gzip"]),
+)
+def test_what_is_written_is_read(
+    output: Output,
+    lengths: list[list[int]],
+    stretch: int,
+    chosen: set[int],
+    vocabulary: tuple[str, ...] | None,
+    compress: str | None,
+) -> None:
+    what = recording([LAYERS[number] for number in sorted(chosen)], lengths, vocabulary=vocabulary)
+    arrays = whole(what)
+    with TemporaryDirectory() as folder:
+        trace = write(Path(folder) / f"trace{output.suffixes[0]}", what, arrays, stretch, compress=compress)
+        same(recorded(trace), arrays)
+        assert trace.lengths.tolist() == [length for row in lengths for length in row]
+        assert trace.names == tuple(name for batch in what.batches for name in batch.names)
+        for batch in what.batches:
+            name, fill = ("x", np.nan) if vocabulary is None else ("ids", -1)
+            found = np.asarray(trace.inputs[name])[batch.start : batch.start + len(batch.names)]
+            loaded = batch.load(0, batch.steps)
+            for row, length in enumerate(batch.lengths):
+                np.testing.assert_array_equal(found[row, :length], loaded[row, :length])
+                np.testing.assert_array_equal(found[row, length:], np.full_like(found[row, length:], fill))
+
+
+@each_output
+def test_blocks_of_many_chunks(output: Output, tmp_path: Path) -> None:
+    """Sequences long and many enough that chunks are cut in both directions, and blocks don't begin where they do."""
+    what = recording([layer("a", units=64), layer("b", "gru", 16, "backward")], [[3000, 7, 2100], [1100] * 12])
+    arrays = whole(what)
+    same(recorded(write(tmp_path / f"t{output.suffixes[0]}", what, arrays, 333)), arrays)
+
+
+@each_output
+@pytest.mark.parametrize("dtype", outputs.DTYPES)
+def test_dtype(output: Output, dtype: str, tmp_path: Path) -> None:
+    what = recording(LAYERS[:1], [[5, 3]])
+    arrays = whole(what)
+    trace = write(tmp_path / f"t{output.suffixes[0]}", what, arrays, dtype=dtype)
+    for name, values in trace.layers["rnn/a"].signals.items():
+        assert values.dtype == dtype
+        np.testing.assert_array_equal(np.asarray(values), arrays["rnn/a"][name].astype(dtype))
+
+
+@each_output
+def test_a_value_that_a_dtype_can_not_hold_is_an_error(output: Output, tmp_path: Path) -> None:
+    what = recording(LAYERS[:1], [[5]])
+    arrays = whole(what)
+    arrays["rnn/a"]["c"][0, 2, 1] = 1e6
+    path = tmp_path / f"t{output.suffixes[0]}"
+    with pytest.raises(CannotWrite, match=r"t\.\w+: .*c reaches 1e\+06, and float16 ends at 65504") as caught:
+        write(path, what, arrays, dtype="float16")
+    assert "--dtype" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@each_output
+def test_a_stored_array_is_sliced_as_numpy_does(output: Output, tmp_path: Path) -> None:
+    what = recording(LAYERS[:1], [[9, 4]])
+    arrays = whole(what)
+    stored = write(tmp_path / f"t{output.suffixes[0]}", what, arrays).layers["rnn/a"].signals["h"]
+    full = arrays["rnn/a"]["h"]
+    for key in (0, -1, slice(None), (0, slice(2, 7)), (slice(None), 3, 1), (1, slice(None, None, -2)), (Ellipsis, 0),
+                (slice(5, 1),), ([0, 1], slice(0, 2)), (0, slice(-3, None), slice(0, 2))):  # fmt: skip
+        np.testing.assert_array_equal(stored[key], full[key], str(key))
+    assert (stored.shape, len(stored), stored.dtype) == (full.shape, 2, full.dtype)
+    with pytest.raises(IndexError):
+        stored[2]
+
+
+@each_output
+def test_attributes_say_where_it_comes_from(output: Output, tmp_path: Path) -> None:
+    what = recording(
+        LAYERS, [[5]], attributes={"model": "m.ckpt", "model_sha256": "ab" * 32, "command": "rnnprobe \udc80\0"}
+    )
+    what = replace(what, verification={"compared_with": "graph", "largest": 1e-7, "steps": 5})
+    trace = write(tmp_path / f"t{output.suffixes[0]}", what, whole(what))
+    assert trace.attributes["format"] == "rnnprobe-trace"
+    assert trace.attributes["format_version"] == 1
+    assert trace.attributes["command"] == r"rnnprobe \udc80\x00"
+    assert trace.verification == {"compared_with": "graph", "largest": 1e-7, "steps": 5}
+    assert list(trace.layers) == [each.name for each in LAYERS]
+    own = trace.layers["rnn/b"].attributes
+    assert own["cell"] == "lstm"
+    assert own["gate_order"] == ["i", "g", "f", "o"]
+    assert (own["units"], own["output_size"], own["direction"], own["scope"]) == (5, 2, "backward", "scope/rnn/b")
+    assert (own["activation"], own["activation_evidence"]) == ("tanh", "graph")
+    assert (own["forget_bias"], own["forget_bias_evidence"]) == (1.0, "assumed")
+    assert own["cell_clip"] == "none"
+    assert trace.layers["simple"].attributes["gate_order"] == []
+
+
+ODD = (
+    "",
+    ".",
+    "..",
+    "/",
+    "../../x",
+    "/etc/passwd",
+    "a//b",
+    "a/./b",
+    "nul\0",
+    "esc\x1b[31m",
+    "\udc80",
+    "\u202e",
+    "\r\n",
+)
+NAMES = (*ODD, "%2F", "a", "a/h", "a/b/c", "h", "time", "n" * 3000, "n" * 2999 + "m", "inputs", "[red]", "=1+1")
+
+
+@each_output
+def test_names_of_layers_lead_nowhere_and_stay_apart(output: Output, tmp_path: Path) -> None:
+    what = recording([layer(name, "basic_rnn", 2) for name in NAMES], [[3]])
+    arrays = whole(what)
+    trace = write(tmp_path / f"t{output.suffixes[0]}", what, arrays)
+    assert list(tmp_path.iterdir()) == [tmp_path / f"t{output.suffixes[0]}"]
+    found = recorded(trace)
+    assert len(found) == len(NAMES)
+    for expected, own in zip(arrays.values(), found.values(), strict=True):
+        np.testing.assert_array_equal(own["h"], expected["h"])
+
+
+@each_output
+def test_a_gap_is_a_fault(output: Output, tmp_path: Path) -> None:
+    what = recording(LAYERS[:1], [[9]])
+
+    def leave_out() -> None:
+        with outputs.open(tmp_path / f"t{output.suffixes[0]}", what) as sink:
+            for block in list(blocks(what, whole(what)))[:-1]:
+                sink.write(block)
+
+    with pytest.raises(RuntimeError, match="rnn/a: 8 steps"):
+        leave_out()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_memory() -> None:
+    what = recording(LAYERS, [[5, 9, 0], [3]], vocabulary=("a", "b\n"))
+    arrays = whole(what)
+    with outputs.collect(what) as sink:
+        for block in blocks(what, arrays):
+            sink.write(block)
+    same(recorded(sink.trace), arrays)
+    assert set(sink.trace.text(1, 0, 9) or ()) <= {"a", "b\n"}
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(BadInput) as caught:
+        outputs.settings("int8")
+    assert "float16, float32, float64" in caught.value.hint
+    with pytest.raises(BadInput) as caught:
+        outputs.settings(compress="zstd")
+    assert "gzip-1" in caught.value.hint
+    assert outputs.settings(compress="gzip-9").compress == 9
+
+
+def test_no_two_outputs_share_a_suffix() -> None:
+    suffixes = [suffix for output in outputs.OUTPUTS for suffix in output.suffixes]
+    assert len(set(suffixes)) == len(suffixes)
+    assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in suffixes)
+
+
+def test_strings_too_wide_for_an_archive(tmp_path: Path) -> None:
+    what = recording(LAYERS[:1], [[2]], vocabulary=("x" * 70_000, *(str(n) for n in range(1500))))
+    with pytest.raises(RnnprobeError, match=r"tokens as wide as the longest"):
+        write(tmp_path / "t.npz", what, whole(what))
+    assert write(tmp_path / "t.h5", what, whole(what)).text(0, 0, 2) is not None

@@ -1,0 +1,86 @@
+"""The HDF5 layout as other programs see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from rnnprobe.outputs.shield import Shield
+from tests.outputs.recordings import layer, recording, whole
+from tests.outputs.test_files import LAYERS, write
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".nc"])
+def test_xarray_opens_each_layer_as_a_labelled_dataset(suffix: str, tmp_path: Path) -> None:
+    what = recording(LAYERS, [[5, 9], [12]])
+    arrays = whole(what)
+    path = tmp_path / f"t{suffix}"
+    write(path, what, arrays)
+    for name, own in arrays.items():
+        with xr.open_dataset(path, group=f"layers/{name}", engine="h5netcdf") as found:
+            for key, values in own.items():
+                np.testing.assert_array_equal(found[key].values, values)
+                width = "output" if values.shape[-1] == 2 and name == "rnn/b" else "unit"
+                expected = ("sequence", "time", width) if values.ndim == 3 else ("sequence", width)
+                assert found[key].dims == expected
+            assert found.attrs["scope"] == f"scope/{name}"
+    with xr.open_dataset(path, group="inputs", engine="h5netcdf") as found:
+        assert found["x"].dims == ("sequence", "time", "feature")
+        assert found["names"].values.tolist() == ["s0", "s1", "s2"]
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        assert tree["layers/rnn/a/h"].sizes == {"sequence": 3, "time": 12, "unit": 3}
+
+
+def test_padding_takes_no_space(tmp_path: Path) -> None:
+    """One long sequence among many short ones."""
+    what = recording([layer("a", units=64)], [[20_000], [10] * 30], record=("h",))
+    write(tmp_path / "t.h5", what, whole(what), 5000)
+    with h5py.File(tmp_path / "t.h5") as file:
+        h = file["layers/a/h"]
+        assert h.shape == (31, 20_000, 64)
+        chunk = int(np.prod(h.chunks)) * 4
+        assert h.id.get_storage_size() <= 20_000 * 64 * 4 + 32 * chunk
+        assert np.isnan(h[1, 10:]).all()
+        assert np.isnan(h.fillvalue)
+
+
+def test_compression(tmp_path: Path) -> None:
+    what = recording([layer("a", units=64)], [[2000]], record=("h",))
+    arrays = whole(what)
+    arrays["a"]["h"][:] = 0.25
+    write(tmp_path / "t.h5", what, arrays, 100, compress="gzip")
+    assert (tmp_path / "t.h5").stat().st_size < 100_000
+
+
+def test_vocabulary_gives_the_text_back(tmp_path: Path) -> None:
+    what = recording(LAYERS[:1], [[8, 3]], vocabulary=("a", "é", "\n", "x\0", "\ud800"))
+    trace = write(tmp_path / "t.h5", what, whole(what))
+    with h5py.File(tmp_path / "t.h5") as file:
+        assert file["inputs/tokens"].asstr()[:].tolist() == ["a", "é", "\n", r"x\x00", r"\ud800"]
+        ids = file["inputs/ids"][1]
+    text = trace.text(1, 0, 3)
+    assert text == tuple(np.asarray(trace.inputs["tokens"])[ids[:3]])
+    assert ids[3:].tolist() == [-1] * 5
+
+
+def test_a_shield_reads_back_what_the_disk_refused(tmp_path: Path) -> None:
+    """libhdf5 must see one and the same file before and after a failure."""
+    path = tmp_path / "f"
+    path.touch()
+    with path.open("rb") as file:  # every write fails
+        shield = Shield(file.fileno())
+        assert shield.write(memoryview(b"abcdef")) == 6
+        assert isinstance(shield.error, OSError)
+        shield.seek(3)
+        shield.write(memoryview(b"XY"))
+        shield.truncate(20)
+        assert shield.seek(0, 2) == 20
+        shield.seek(1)
+        assert shield.read(10) == b"bcXYf\0\0\0\0\0"
+        first = shield.error
+        shield.fail(OSError("later"))
+        assert shield.error is first

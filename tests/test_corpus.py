@@ -1,0 +1,140 @@
+"""Real published checkpoints against what their original graphs and layers computed: `RNNPROBE_CORPUS`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnprobe
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published model, and what its file can't say."""
+
+    name: str
+    path: str
+    source: str = "input"
+    layers: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+MODELS = [
+    Published("shakespeare", "shakespeare/pretrained_shakespeare/best_model"),
+    Published("char-rnn-tf10", "char-rnn-tf10/save"),
+    Published("char-rnn-tf012", "char-rnn-tf012/save/model.ckpt-22299"),
+    Published("rl-tuner", "rl-tuner/magenta/models/rl_tuner/testdata/model.ckpt-1994"),
+    Published("predictive-maintenance", "predictive-maintenance/Output/regression_model.h5"),
+    Published("predictive-maintenance-binary", "predictive-maintenance/Output/binary_model.h5"),
+    Published("rasa-policy1", "rasa/models/dialogue/policy_1_KerasPolicy/keras_model.h5"),
+    Published("rasa-policy2", "rasa/models/dialogue/policy_2_KerasPolicy/keras_model.h5"),
+    Published("emg", "emg/output/SavedModels/RNN2/Saved_models_150ms/model.keras"),
+    Published("emg-gru", "emg-gru/gru_model.keras"),
+    Published("mnist-lstm", "mnist-lstm/test/rnn_model/model.h5"),
+    Published("chem", "chem/experiments/2020-03-24/LSTM_Chem/checkpoints/LSTM_Chem-19-0.45.hdf5"),
+    Published("textgenrnn", "textgenrnn/textgenrnn/textgenrnn_weights.hdf5", source="ids"),
+    Published("textgenrnn", "textgenrnn/textgenrnn/textgenrnn_weights.hdf5"),
+    Published("music-tagger", "music-tagger/data/music_tagger_crnn_weights_tensorflow.h5"),
+]
+
+
+def close(got: Any, expected: Any, name: str) -> None:
+    """Within the tolerance that the corpus states: 1e-4 of the largest value, or of 1."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.shape == expected.shape, name
+    limit = 1e-4 * max(1.0, float(np.abs(expected).max()))
+    difference = np.abs(got - expected)
+    assert not np.isnan(difference).any(), name
+    assert difference.max() <= limit, f"{name}: {difference.max():.2e} > {limit:.2e}"
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.name}-{model.source}")
+def test_agrees_with_the_original(corpus, model):
+    expected = np.load(corpus / "expected" / f"{model.name}.npz")
+    network = rnnprobe.open(corpus / model.path, **model.options)
+    # Where the original masks steps (in front, too), the mask is for rnnprobe to find; otherwise lengths are given.
+    x = expected[model.source]
+    lengths = None if "mask" in expected else expected["lengths"]
+    ran = expected["mask"] if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
+    trace = rnnprobe.trace(network, x, layers=model.layers, lengths=lengths, record="all")
+    seen = {key.partition("/")[2] for key in expected.files if key.startswith("h/")}
+    assert seen == {layer.name for layer in network.layers}
+    for key in expected.files:
+        kind, _, layer = key.partition("/")
+        if layer and kind in ("h", "c"):
+            close(np.asarray(trace.layers[layer].signals[kind])[ran], expected[key][ran], key)
+        elif kind in ("final_h", "final_c"):
+            close(trace.layers[layer].final[kind[-1]], expected[key], key)
+
+
+def test_predictive_maintenance_predicts_what_was_published(corpus):
+    """The published predictions are of engines with at least 50 cycles; the expected input holds three of them."""
+    expected = np.load(corpus / "expected" / "predictive-maintenance.npz")
+    published = np.loadtxt(corpus / "predictive-maintenance/Output/submit_test.csv", skiprows=1)
+    path = corpus / "predictive-maintenance/Output/regression_model.h5"
+    final = np.asarray(rnnprobe.trace(path, expected["input"]).layers["lstm_2"].final["h"])
+    tensors = rnnprobe.open(path).checkpoint.tensors
+    kernel, bias = (
+        next(t for n, t in tensors.items() if "dense" in n and n.endswith(f"{w}:0")) for w in ("kernel", "bias")
+    )
+    predicted = (final @ kernel.load() + bias.load())[:, 0]
+    nearest = np.abs(published[:, None] - predicted[None, :]).min(axis=0)
+    assert (nearest <= 1e-4 * np.maximum(1, np.abs(predicted))).all(), nearest
+
+
+def test_forget_bias_of_shakespeare_is_in_its_graph_alone(corpus):
+    network = rnnprobe.open(corpus / "shakespeare/pretrained_shakespeare/best_model")
+    assert [(la.options["forget_bias"].value, la.options["forget_bias"].evidence) for la in network.layers] == [
+        (0.0, "graph")
+    ] * 2
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "rnnprobe", *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("path", ["t2t-shards", "degas-cnn/models/degas/1"])
+def test_nothing_recurrent(corpus, path):
+    folder = corpus / path
+    if path == "t2t-shards":
+        folder = next(folder.rglob("*.index")).parent
+    done = command("inspect", folder)
+    assert done.returncode == 0, done.stderr
+    assert "nothing recurrent" in done.stdout.lower()
+    assert command("trace", folder, "--input", folder).returncode == 2
+
+
+def test_htr_without_its_data_reports_shapes(corpus):
+    folder = corpus / "htr-no-data/model/model"
+    done = command("inspect", folder)
+    assert done.returncode == 0, done.stderr
+    assert "data-00000-of-00001" in done.stdout + done.stderr
+    shapes = command("shapes", folder)
+    assert shapes.returncode == 0, shapes.stderr
+    assert "(input_size + units) × 4 · units" in shapes.stdout
+    weights = command("weights", folder)
+    assert weights.returncode == 2
+    assert "data-00000-of-00001" in weights.stderr
+    network = rnnprobe.open(folder)
+    assert {layer.units for layer in network.layers} == {256}
+    assert len(network.layers) == 4, "two layers, each read in both directions by one cell"
+
+
+def test_char_rnn_from_its_pickled_vocabulary(corpus, tmp_path):
+    text = Path(tmp_path / "text.txt")
+    vocabulary = corpus / "char-rnn-tf10/save/chars_vocab.pkl"
+    from rnnprobe.inputs import vocabulary as vocabularies
+
+    text.write_text("".join(vocabularies.read(vocabulary).tokens[5:25]), encoding="utf-8")
+    out = tmp_path / "trace.h5"
+    done = command("trace", corpus / "char-rnn-tf10/save", "--input", text, "--vocab", vocabulary, "-o", out)
+    assert done.returncode == 0, done.stderr
+    trace = rnnprobe.load_trace(out)
+    assert trace.text(0, 0, 20) == vocabularies.read(vocabulary).tokens[5:25]
