@@ -13,7 +13,7 @@ from rnnprobe.errors import BadInput
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array
 
-_STRETCH = 4 << 20
+_STRETCH = 1 << 20
 """Values that are held at a time."""
 
 

@@ -17,6 +17,7 @@ from rnnprobe.cli.options import (
     say_assumptions,
     verbosity,
 )
+from rnnprobe.inputs import BY
 from rnnprobe.recover import Overrides
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _NOT_VERIFIED = {"status": "not verified", "reason": "this version does not run 
 @click.option("--vocab", type=click.Path(path_type=Path), metavar="FILE", help="Tokens of a text: .txt, .json, .pkl.")
 @click.option(
     "--by",
-    type=click.Choice(["char", "word", "line"]),
+    type=click.Choice(BY),
     default="char",
     show_default=True,
     help="What a token of a text is.",

@@ -34,7 +34,7 @@ def parse(text: str | bytes, path: Path, what: str) -> Any:
     except ValueError as exc:
         raise BadInput(f"{what} is no valid JSON: {exc}", path=path) from exc
     level = [value] if isinstance(value, dict | list) else []
-    for _ in range(DEPTH):
+    for _ in range(DEPTH + 1):
         if not level:
             return value
         level = [

@@ -114,14 +114,17 @@ class _Prober:
         # A fork must not share its parent's pipes.
         if self.process is None or self.owner != os.getpid() or self.process.poll() is not None:
             self.close()
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", str(_SCRIPT)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
+            try:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-P", str(_SCRIPT)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env={**os.environ, "HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1"},
+                    start_new_session=True,
+                )
+            except OSError as exc:
+                raise OutOfResources(f"no process could be started to read HDF5 in: {exc.strerror}") from exc
             self.owner = os.getpid()
         return self.process
 

@@ -30,7 +30,8 @@ class Worker(Generic[Item]):
         self._room = Semaphore(2)
         self._abandoned = False
         self._failure: BaseException | None = None
-        self._thread = Thread(target=self._run, name="rnnprobe-writer")
+        # a daemon, so that an interrupt between here and the `try` of `running` can't keep the process alive
+        self._thread = Thread(target=self._run, name="rnnprobe-writer", daemon=True)
         self._thread.start()
 
     def put(self, item: Item) -> None:

@@ -27,9 +27,10 @@ from rnnprobe.recover.graph_spots import (
 )
 from rnnprobe.recover.graph_trace import Part, Tracer
 from rnnprobe.recover.graph_values import Variables
-from rnnprobe.recover.graph_view import View, view
+from rnnprobe.recover.graph_view import LOOP_VARIABLE, View, view
 from rnnprobe.types import Embedding, Feed, Layer, Network, Value
 
+_INPUTS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Const", "Fill", "ZerosLike"}
 _FORWARD = re.compile(r"(?<![^/_])(fw|FW)(?![^/])")
 
 
@@ -203,9 +204,9 @@ def _placed(reading: _Reading, k: int, names: Sequence[str], outside: str, notes
             notes.append(
                 f"{layer.name}: what enters it is more than layers and embeddings, and is left to the user ({seen})"
             )
-        elif outside != "input":
+        elif any(not _is_input(reading, part) for part in spot.parts):
             seen = ", ".join(_computed(reading, part) for part in spot.parts)
-            notes.append(f"{layer.name}: what enters it is computed apart from the model's input ({seen})")
+            notes.append(f"{layer.name}: what enters it is computed by other parts of the graph ({seen})")
         feed = Feed((outside,), evidence="graph")
     return replace(layer, direction="backward" if spot.backward else "forward", feed=feed)
 
@@ -221,10 +222,18 @@ def _source(reading: _Reading, part: Part, names: Sequence[str]) -> tuple[str, i
     return "", 0
 
 
+def _is_input(reading: _Reading, part: Part) -> bool:
+    """Whether something from outside is what the model itself is given."""
+    ops = {reading.view.node(root).op for root in part.root}
+    return all(op in _INPUTS or op.startswith(("QueueDequeue", "IteratorGetNext")) for op in ops)
+
+
 def _computed(reading: _Reading, part: Part) -> str:
     """In words, what computes something from outside."""
     node = reading.view.node(part.root[0]) if part.root else None
-    return f"{node.op} {node.name}" if node is not None else "its own output"
+    if node is None or node.op == LOOP_VARIABLE:
+        return "what a loop carries"
+    return f"{node.op} {node.name}"
 
 
 def _options(reading: _Reading, layer: Layer, spot: Spot, notes: list[str]) -> dict[str, Value]:

@@ -210,7 +210,7 @@ def read_lstm(reader: Reader, app: Application, weights: Mapping[str, Tensor], o
     for i, g, f, c_in, c_sum in _cells(view, gates):
         for bound, c_out in [*_symmetric(view, c_sum), (None, c_sum)]:
             for activation, o, h in _outputs(view, gates, c_out, {i.column, g.column, f.column}):
-                if activation != g.activation:
+                if i.activation != g.activation and (i.activation == activation or g.activation == f.activation):
                     i, g = g, i
                 app.options = {
                     "forget_bias": f.added,

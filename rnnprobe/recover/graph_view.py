@@ -51,7 +51,7 @@ _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "TensorArrayV3": ("handle", "flow"),
 }
 _DEEPEST = 32
-_MOST_NODES = 1_000_000
+_MOST_NODES = 250_000  # with those of functions
 
 
 @dataclass(slots=True)

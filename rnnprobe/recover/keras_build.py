@@ -58,7 +58,7 @@ class Builder:
             )
         self._say(layer, name)
         output = self._output(layer, flow, last, back)
-        return [output, *[Flow((last.name,), outside=False, state=name)] * 4]
+        return [output, *_states(layer, Flow((last.name,), outside=False, state=name))]
 
     def bidirectional(self, layer: LayerConfig, flow: Flow, place: Place) -> list[Flow]:
         """Two layers over the same input; the backward one comes second, in the weights as in the output."""
@@ -80,7 +80,7 @@ class Builder:
             raise BadInput(f"merge_mode of {name!r} is {mode!r}, expected one of {', '.join(MERGES)}")
         state = Flow((forward.name, backward.name), outside=False, state=name)
         whole = state if outputs[0].state else merged(outputs, mode, outputs[0].mask) or outside(name)
-        return [whole, *[state] * 4]
+        return [whole, *_states(inner, state)]
 
     def _output(self, layer: LayerConfig, flow: Flow, last: Layer, back: bool) -> Flow:
         """What a layer hands on: its sequence, or its last h, which is no sequence for the next."""
@@ -175,3 +175,8 @@ class Builder:
         while (name if number == 1 else f"{name}/call_{number}") in taken:
             number += 1
         return name if number == 1 else f"{name}/call_{number}"
+
+
+def _states(layer: LayerConfig, state: Flow) -> list[Flow]:
+    """The final states among a layer's outputs; more than it can have does no harm."""
+    return [state] * 4 if layer.config.get("return_state") is True else []

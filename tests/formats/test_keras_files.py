@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -64,10 +65,8 @@ def test_reads_names_in_the_order_of_the_writer() -> None:
 @pytest.mark.parametrize("path", [MODEL, ZIP], ids=["h5", "keras"])
 def test_slices_hold_what_libhdf5_reads(path: Path) -> None:
     checkpoint = read(path)
-    source: Any = path
-    if path == ZIP:
-        source = zipfile.ZipFile(path).open("model.weights.h5")
-    with source if path == ZIP else path.open("rb") as stream, h5py.File(stream, "r") as file:
+    data = members()["model.weights.h5"] if path == ZIP else path.read_bytes()
+    with h5py.File(io.BytesIO(data), "r") as file:
         for name, tensor in checkpoint.tensors.items():
             np.testing.assert_array_equal(tensor.load(), file[name][()])
             np.testing.assert_array_equal(tensor.load(slice(1, 3)), file[name][1:3])
@@ -138,9 +137,8 @@ def external_link_on_the_way(file: h5py.File, canary: Path) -> None:
 
 
 def soft_link(file: h5py.File, canary: Path) -> None:
-    file["away"] = h5py.ExternalLink(str(canary), "/")
     del file["a/a/bias:0"]
-    file["a/a/bias:0"] = h5py.SoftLink("/away/canary")
+    file["a/a/bias:0"] = h5py.SoftLink(f"/{canary}")
 
 
 def external_storage(file: h5py.File, canary: Path) -> None:
@@ -194,7 +192,7 @@ def test_what_leads_out_of_the_file_is_refused(lead: Callable[[h5py.File, Path],
     with pytest.raises(Refused) as caught:
         KERAS_HDF5.read(path)
     assert caught.value.status == 3
-    assert "a/a/bias:0" in str(caught.value) or "a " in str(caught.value)
+    assert caught.value.message.split()[0] in ("a", "a/a/bias:0")
 
 
 def test_groups_that_contain_each_other(tmp_path: Path) -> None:
@@ -243,7 +241,7 @@ def test_a_compressed_zip_reads_the_same(tmp_path: Path) -> None:
 def test_two_members_of_one_name(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate"):
         path = rezip(tmp_path / "x.keras", [*members().items(), ("config.json", b"{}")])
-    with pytest.raises(BadInput, match="two members called 'config.json'"):
+    with pytest.raises(BadInput, match=r"two members called 'config\.json'"):
         read(path)
 
 

@@ -20,6 +20,7 @@ from rnnprobe.recover import graph, names
 from rnnprobe.types import Network
 
 DATA = Path(__file__).parent.parent / "data" / "graph"
+FOLDERS = (DATA, DATA.parent / "conformance")
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,71 @@ def cases(folder: Path) -> Iterator[tuple[str, str, Path]]:
         yield index.parent.parent.name, index.parent.name, index.with_suffix("")
 
 
-@pytest.mark.parametrize(("release", "case", "path"), [pytest.param(*row, id="-".join(row[:2])) for row in cases(DATA)])
+ROWS = [pytest.param(*row, id="-".join(row[:2])) for folder in FOLDERS for row in cases(folder) if expected(*row[:2])]
+
+
+@pytest.mark.parametrize(("release", "case", "path"), ROWS)
 def test_options_and_wiring_are_those_that_were_built(release: str, case: str, path: Path) -> None:
-    wanted = expected(release, case)
-    assert wanted is not None
-    assert differences(refined(path), wanted) == []
+    assert differences(refined(path), expected(release, case) or []) == []
+
+
+@pytest.mark.parametrize("case", ["timefreq", "ln_lstm"])
+def test_a_cell_of_another_kind_is_not_confirmed(case: str) -> None:
+    network = refined(DATA / "tf1.15" / case / "model.ckpt")
+    assert network.layers == ()
+    assert network.candidates
+
+
+def test_what_attention_computes_is_left_to_the_user() -> None:
+    network = refined(DATA / "tf1.15" / "attncell" / "model.ckpt")
+    layer = network.layers[0]
+    assert layer.feed.sources == (f"input of {layer.name}",)
+    assert layer.options["forget_bias"].evidence == "graph"
+    assert "computed by other parts of the graph" in network.notes[0]
+
+
+def test_a_state_that_is_replaced_at_each_step_is_noted() -> None:
+    network = refined(DATA / "tf1.15" / "grid2lstmcell" / "model.ckpt")
+    assert "does not carry its states on as the cell does" in network.notes[0]
+    assert network.layers[0].options["forget_bias"].evidence == "assumed"
+
+
+def test_shakespeare_has_no_forget_bias_and_three_graphs_of_two_layers(corpus: Path) -> None:
+    network = refined(corpus / "shakespeare/pretrained_shakespeare/best_model")
+    assert [layer.settings["forget_bias"] for layer in network.layers] == [0.0, 0.0]
+    assert [layer.feed.sources for layer in network.layers] == [("input",), (network.layers[0].name,)]
+
+
+@pytest.mark.parametrize("name", ["char-rnn-tf10/save", "char-rnn-tf012/save"])
+def test_an_embedding_in_front_is_seen_through_fifty_steps(corpus: Path, name: str) -> None:
+    network = refined(corpus / name)
+    assert differences(network, [Expected(sources=("embedding",)), Expected(sources=(0,))]) == []
+
+
+def test_one_cell_for_both_directions_is_a_layer_in_each(corpus: Path) -> None:
+    network = refined(corpus / "thai-segmentation/saved_model")
+    wanted = [Expected("gru", ("embedding",)), Expected("gru", ("embedding",), "backward")]
+    assert differences(network, wanted) == []
+    assert [layer.name for layer in network.layers] == [
+        "bidirectional_rnn/fw/gru_cell",
+        "bidirectional_rnn/bw/gru_cell",
+    ]
+    stacked = refined(corpus / "htr-no-data/model/model")
+    assert {layer.name: layer.feed.sources for layer in stacked.layers} == {
+        f"bidirectional_rnn/{turn}/multi_rnn_cell/cell_{k}/lstm_cell": (
+            (f"bidirectional_rnn/{turn}/multi_rnn_cell/cell_0/lstm_cell",) if k else ("input",)
+        )
+        for turn in ("fw", "bw")
+        for k in range(2)
+    }
+    assert {layer.direction for layer in stacked.layers if "/bw/" in layer.name} == {"backward"}
+
+
+def test_an_encoder_is_wired_and_its_attentive_decoder_left_to_the_user(corpus: Path) -> None:
+    network = refined(corpus / "g2p-tf11/tests/models/decode")
+    feeds = {layer.name.rpartition("/")[0].rpartition("/")[2]: layer.feed.sources for layer in network.layers}
+    assert feeds["fw"] == feeds["bw"] == ("model/att_seq2seq/encode/source_embedding/W",)
+    assert feeds["decoder"][0].startswith("input of ")
 
 
 def main(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Genuine Keras files, replayed with NumPy from what was recovered, against what Keras itself computed.
 
-`tests/data/keras/<release>/<case>/` is a small part of the conformance set: `case.json`, `data.npz` with `x` and `y` (and the
-Dense head, where the model has one), and files that the release saved.
+`tests/data/keras/<release>/<case>/` is a small part of the conformance set: `case.json`, `data.npz` with `x` and
+`y` (and the Dense head, where the model has one), and files that the release saved.
 """
 
 from __future__ import annotations
