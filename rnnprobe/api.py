@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def open(
     path: str | Path, *, cell: str | None = None, config: str | Path | None = None, **options: OptionValue
 ) -> Network:
-    """Reads a checkpoint and finds its recurrent layers. No tensor is loaded, and neither TensorFlow nor Keras imported.
+    """Reads a checkpoint and finds its recurrent layers. No tensor is loaded; TensorFlow and Keras are not imported.
 
     Args:
         path: a checkpoint's prefix, any of its files, a directory, or a Keras file.
@@ -95,9 +95,9 @@ def trace(
         BadInput: x, the lengths or the states don't fit the network; the message says what it takes.
     """
     from rnnprobe import engine, inputs, outputs
-    from rnnprobe.inputs import states as given_states
     from rnnprobe.analysis.select import select
     from rnnprobe.cells.layers import chosen
+    from rnnprobe.inputs import states as given_states
     from rnnprobe.recover import stacks
 
     whole = _network(model)
@@ -109,7 +109,7 @@ def trace(
         lengths=lengths,
         time_major=time_major,
         dtype=stacks.compute_dtype(network),
-        **({"batch_size": 1} if carry else {}),
+        batch_size=1 if carry else inputs.BATCH_SIZE,
     )
     words = record.replace(",", " ").split() if isinstance(record, str) else record
     recording = Recording(network.layers, chosen(network.layers, words), batches)

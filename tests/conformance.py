@@ -275,7 +275,8 @@ def keras_differences(file: Path, release: str, kind: Mapping[str, Any], data: M
             network = rnnprobe.open(file, config=config)
         found, known = ([(la.cell.name, dict(la.sizes)) for la in net.layers] for net in (bare, network))
         assert [sizes for _, sizes in found] == [sizes for _, sizes in known], f"without its configuration: {found}"
-    trace = rnnprobe.trace(network, data["x"], record="all")
+    x = data["x"].astype("int64") if network.embeddings else data["x"]
+    trace = rnnprobe.trace(network, x, record="all")
     top = [layer for layer in network.layers if not _feeds_another(layer.name, network)]
     stack = list(_flat(kind["config"]))
     place = max(k for k, (name, _) in enumerate(stack) if name not in ("Dense", "Dropout"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rnnprobe.cells.layers import signal_sizes
@@ -15,7 +17,7 @@ def forecast(recording: Recording, dtype: str) -> tuple[Report, ...]:
         recording: what would be recorded.
         dtype: of the values in the file.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     width = np.dtype(dtype).itemsize
     for layer in recording.layers:
         sizes = signal_sizes(layer)
@@ -29,5 +31,5 @@ def forecast(recording: Recording, dtype: str) -> tuple[Report, ...]:
         Column("shape", "[sequence, time, unit]", lambda shape: " × ".join(f"{n:,}" for n in shape), right=True),
         Column("bytes", "bytes", lambda n: f"{n:,}", right=True),
     )
-    total = sum(int(row["bytes"]) for row in rows)
+    total = sum(row["bytes"] for row in rows)
     return (Report("forecast", "What would be recorded", columns, tuple(rows), (f"{total:,} bytes in all",)),)

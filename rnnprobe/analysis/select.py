@@ -4,34 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from rnnprobe.errors import BadInput
 from rnnprobe.types import Layer, Network
 
 
 def select(network: Network, patterns: Sequence[str]) -> tuple[Layer, ...]:
-    """The layers that patterns name, in the network's order; all of them without a pattern.
+    """The layers of a network that patterns name (`named`), in its order; all of them without a pattern."""
+    wanted = named([layer.name for layer in network.layers], patterns, network.checkpoint.path)
+    return tuple(layer for layer in network.layers if layer.name in wanted)
+
+
+def named(names: Sequence[str], patterns: Sequence[str], path: Path | None) -> frozenset[str]:
+    """The names that patterns mean; all of them without a pattern.
 
     A pattern is a layer's name, or a part of the names of one or more layers, or a glob (`*cell_0*`). A whole name
     means that layer alone, although others may contain it.
+
+    Args:
+        names: of the layers.
+        patterns: what the user said.
+        path: of the file, for the message.
 
     Raises:
         BadInput: a pattern matches no layer; the hint lists the layers there are.
     """
     if not patterns:
-        return network.layers
-    names = [layer.name for layer in network.layers]
+        return frozenset(names)
     wanted: set[str] = set()
     for pattern in patterns:
         found = _matching(names, pattern)
         if not found:
             raise BadInput(
                 f"no layer is called {pattern!r}",
-                path=network.checkpoint.path,
+                path=path,
                 hint="the layers are:\n" + "\n".join(names) if names else "nothing recurrent was found in it",
             )
         wanted.update(found)
-    return tuple(layer for layer in network.layers if layer.name in wanted)
+    return frozenset(wanted)
 
 
 def choose(kind: str, given: Sequence[str], known: Sequence[str]) -> frozenset[str]:

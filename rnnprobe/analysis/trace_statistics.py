@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnprobe.analysis.select import named
 from rnnprobe.errors import BadInput
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array
@@ -125,21 +125,6 @@ def scale(layer: LayerTrace, signal: str, low: float, high: float) -> tuple[floa
 
 
 def layers(trace: Trace, patterns: Sequence[str]) -> tuple[LayerTrace, ...]:
-    """The layers that names, parts of names or globs mean, in the trace's order; all without a pattern.
-
-    Raises:
-        BadInput: a pattern means none; the hint lists the layers.
-    """
-    if not patterns:
-        return tuple(trace.layers.values())
-    wanted: set[str] = set()
-    for pattern in patterns:
-        found = {pattern} & set(trace.layers) or {
-            name for name in trace.layers if pattern in name or fnmatchcase(name, pattern)
-        }
-        if not found:
-            raise BadInput(
-                f"no layer is called {pattern!r}", path=trace.path, hint="the layers are:\n" + "\n".join(trace.layers)
-            )
-        wanted |= found
+    """The layers of a trace that patterns name (`rnnprobe.analysis.select.named`), in its order."""
+    wanted = named(list(trace.layers), patterns, trace.path)
     return tuple(layer for name, layer in trace.layers.items() if name in wanted)

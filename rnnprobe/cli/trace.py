@@ -137,7 +137,7 @@ def _read(source: str, network: Any, carry: bool, quiet: bool, reading: dict[str
         say=_speaker(quiet),
         vocabulary=vocabulary.read(vocab) if vocab is not None else None,
         dtype=stacks.compute_dtype(network),
-        **({"batch_size": 1} if carry else {}),
+        batch_size=1 if carry else inputs.BATCH_SIZE,
         **reading,
     )
 

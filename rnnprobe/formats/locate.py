@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from rnnprobe.errors import BadInput, Refused
 from rnnprobe.formats import files, graph, saved_model, v1
 from rnnprobe.formats.format import Format
+from rnnprobe.formats.natural import natural
 from rnnprobe.formats.shards import INDEX, SHARD
 
 STATE = "checkpoint"
@@ -59,13 +60,11 @@ def checkpoints(directory: Path, formats: Sequence[Format]) -> list[Path]:
         elif not (SHARD.search(name) or name.endswith(graph.META)) and any(f.matches(entry) for f in formats):
             found.add(entry.with_name(v1.SHARD.sub("", name)))
     weights = {path for path in found if path.suffix != ".json"}  # a configuration beside them is no second checkpoint
-    return sorted(weights or found, key=natural)
+    return sorted(weights or found, key=_by_name)
 
 
-def natural(path: Path) -> tuple[tuple[int, str], ...]:
-    """A key that sorts names by the numbers in them."""
-    parts = re.split(r"(\d+)", path.name)
-    return tuple((int(part), "") if k % 2 else (0, part) for k, part in enumerate(parts))
+def _by_name(path: Path) -> list[tuple[int, str]]:
+    return natural(path.name)
 
 
 def state(path: Path) -> tuple[Path | None, tuple[Path, ...]]:
@@ -189,7 +188,7 @@ def without_index(directory: Path) -> list[str]:
     """The prefixes of a directory that have data files and no index, in natural order. Raises `BadInput`."""
     names = {SHARD.sub("", entry.name) for entry in _list(directory) if SHARD.search(entry.name)}
     paths = (directory / name for name in names)
-    return [path.name for path in sorted(paths, key=natural) if not files.is_file(files.beside(path, INDEX))]
+    return [path.name for path in sorted(paths, key=_by_name) if not files.is_file(files.beside(path, INDEX))]
 
 
 def _found(directory: Path, wanted: str, formats: Sequence[Format]) -> str:
@@ -230,6 +229,6 @@ def _names(names: Sequence[str]) -> str:
 def _list(directory: Path) -> list[Path]:
     """What is in a directory, hidden names left out, in natural order."""
     try:
-        return sorted((entry for entry in directory.iterdir() if not entry.name.startswith(".")), key=natural)
+        return sorted((entry for entry in directory.iterdir() if not entry.name.startswith(".")), key=_by_name)
     except OSError as exc:
         raise BadInput(f"can't be listed: {exc.strerror}", path=directory) from exc

@@ -7,7 +7,6 @@ https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -16,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnnprobe.errors import BadInput, OutOfResources, Refused, RnnprobeError
+from rnnprobe.formats.natural import natural
 from rnnprobe.inputs.collection import gather
 from rnnprobe.inputs.file import File
 from rnnprobe.inputs.found import Found, Grid, Reader, Request
@@ -39,7 +39,7 @@ def read(file: File, request: Request) -> Found:
         node, path = resolve(file, root, file.key)
         if _is_group(node):
             found = members(file, node, path)
-            arrays = {name: found[name] for name in sorted(found, key=_natural) if "/" not in name}
+            arrays = {name: found[name] for name in sorted(found, key=natural) if "/" not in name}
         else:
             last = path.rpartition("/")[2]
             arrays = {last: _grid(file, node, path)}
@@ -135,11 +135,6 @@ def members(file: File, group: Node, path: str) -> dict[str, Grid]:
                 found[prefix + name] = _grid(file, node, f"{path.rstrip('/')}/{prefix}{name}")
             seen.add(where)
     return found
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that puts `s10` behind `s9`."""
-    return [(int(part[:18]), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _is_group(node: Node) -> bool:

@@ -300,6 +300,8 @@ def _notes(reading: _Reading, confirmed: Iterable[str]) -> list[str]:
         notes += [f"{layer.name}: the graph computes it with the op {kind}" for kind in kinds]
         starts = initial_names((run for run in reading.runs if run.owner == number), reading.variables)
         notes += [f"{layer.name}: its h starts from the stored {name}" for name in starts]
+    keras = [layer.name for layer in reading.network.layers if layer.cell.framework == "keras"]
+    notes += [f"{name}: how the graph uses a Keras cell is not read; it is left as it was" for name in keras]
     if reading.dropped:
         notes.append("the graph applies dropout; it is left out, as at inference")
     if reading.view.unread:

@@ -12,6 +12,7 @@ from itertools import pairwise, permutations
 
 from rnnprobe.cells.layers import defaults
 from rnnprobe.formats.keras_names import snake_case
+from rnnprobe.formats.natural import natural
 from rnnprobe.recover.keras_cells import assumed
 from rnnprobe.recover.keras_config import Era
 from rnnprobe.recover.keras_store import CONTAINERS, KERAS_CELLS, Flat, Nested, Run, is_table, matches, positional, runs
@@ -43,6 +44,9 @@ class _Stage:
         return sum(layer.output_size for layer in self.layers)
 
     def fed(self, feed: Feed) -> _Stage:
+        """Both halves of a wrapper read the same input, as their names say."""
+        if len(self.layers) > 1:
+            feed = replace(feed, evidence="weights")
         return _Stage(tuple(replace(layer, feed=feed) for layer in self.layers))
 
 
@@ -150,7 +154,7 @@ class _Finder:
         """The stages of a `.weights.h5`, whose groups stand in no order but that of their names."""
         halves: dict[str, dict[str, Run]] = {}
         stacks: dict[str, list[tuple[str, Run]]] = {}
-        for key, tensors in sorted(weights.groups.items(), key=lambda item: _natural(item[0])):
+        for key, tensors in sorted(weights.groups.items(), key=lambda item: natural(item[0])):
             parts = tensors[0].name.rpartition("/vars/")[0].split("/")
             name = "/".join(part for part in key.split("/") if part not in CONTAINERS).removesuffix("/cell")
             if len(tensors) == 1 and len(tensors[0].shape) == 2 and _COUNTER.sub("", parts[-1]) == "embedding":
@@ -173,7 +177,7 @@ class _Finder:
         for name, pair in halves.items():
             if len(pair) == 2:
                 stages += self._pair(name, pair["forward_layer"], pair["backward_layer"])
-        return self._chain(_ordered(sorted(stages, key=lambda stage: _natural(stage.layers[0].name))))
+        return self._chain(_ordered(sorted(stages, key=lambda stage: natural(stage.layers[0].name))))
 
     def _stack(self, name: str, cut: Sequence[Run]) -> list[_Stage]:
         if len(cut) == 1:
@@ -199,8 +203,3 @@ def _ordered(stages: list[_Stage]) -> list[_Stage]:
             if all(below.width == above.input_size for below, above in pairwise(order)):
                 return list(order)
     return stages
-
-
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A sort key that puts `lstm_10` after `lstm_9`."""
-    return tuple((int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"(\d+)", name))

@@ -15,6 +15,7 @@ import numpy as np
 
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
+from rnnprobe.formats.natural import natural
 from rnnprobe.recover.wiring import forward_first, wire
 from rnnprobe.types import Array, Candidate, Cell, Checkpoint, Layer, Network, Tensor, Value
 
@@ -64,11 +65,6 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
             candidates.append(_unnamed(scope, matches))
     layers.sort(key=lambda layer: natural(forward_first(layer.scope)))
     return wire(Network(checkpoint, tuple(layers), (), tuple(candidates)))
-
-
-def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A sort key that puts `cell_10` after `cell_9`."""
-    return tuple((int(run), "") if run.isdigit() else (-1, run) for run in re.split(r"(\d+)", name))
 
 
 def _join_shards(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -315,6 +315,15 @@ def test_a_graph_that_does_not_use_the_layer_leaves_it_and_says_so() -> None:
     assert found.notes == (f"{SCOPE}: the graph does not show how it is used; it is left as it was",)
 
 
+def test_a_keras_cell_is_left_and_said_to_be() -> None:
+    shapes = {"kernel": (D, 4 * N), "recurrent_kernel": (N, 4 * N), "bias": (4 * N,)}
+    stored = {f"lstm/{leaf}": tensor(f"lstm/{leaf}", *shape) for leaf, shape in shapes.items()}
+    plain = names.recover(Checkpoint(Path("model"), "a bundle", stored, graph=Builder().definition))
+    found = graph.refine(plain)
+    assert found.layers == plain.layers
+    assert "how the graph uses a Keras cell is not read" in found.notes[-1]
+
+
 def test_without_a_graph_nothing_changes() -> None:
     plain = names.recover(Checkpoint(Path("model"), "a bundle", {"rnn/x": tensor("rnn/x", 2)}))
     assert graph.refine(plain) is plain
