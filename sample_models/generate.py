@@ -5,7 +5,8 @@ said with `--python37`, `--python311`), installs the packages pinned below, and 
 out and makes the model with whatever runs this script: the character LSTM can be made through `tf.compat.v1` of
 TensorFlow 2 too.
 
-One thread and fixed seeds: the same release makes the same weights. All three take about half an hour on one core.
+Data, initial weights and order are fixed by seeds, and one thread runs it all; the last bits of a float32 sum can still
+differ from run to run, and training magnifies that. All three take about half an hour on one core.
 """
 
 import argparse

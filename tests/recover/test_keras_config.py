@@ -16,7 +16,7 @@ import pytest
 from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_hdf5 import KERAS_HDF5
 from rnnprobe.recover.keras import recover
-from rnnprobe.recover.keras_config import activation, era
+from rnnprobe.recover.keras.config import activation, era
 from rnnprobe.types import Feed, Mask, Network, Value
 
 DATA = Path(__file__).parent.parent / "data" / "keras"

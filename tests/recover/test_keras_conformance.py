@@ -20,7 +20,7 @@ from rnnprobe.formats.format import Format
 from rnnprobe.formats.keras_hdf5 import KERAS_HDF5
 from rnnprobe.formats.keras_zip import KERAS_ZIP
 from rnnprobe.recover.keras import recover
-from rnnprobe.recover.keras_store import KERAS_CELLS
+from rnnprobe.recover.keras.store import KERAS_CELLS
 from rnnprobe.types import Array, Layer, Network
 
 DATA = Path(__file__).parent.parent / "data" / "keras"

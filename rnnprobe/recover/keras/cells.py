@@ -7,8 +7,8 @@ from typing import Any
 
 from rnnprobe.cells.layers import defaults
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.keras_config import Era, activation, mapped
-from rnnprobe.recover.keras_store import Run, family, matches
+from rnnprobe.recover.keras.config import Era, activation, mapped
+from rnnprobe.recover.keras.store import Run, family, matches
 from rnnprobe.types import Candidate, Cell, Direction, Evidence, Feed, Layer, Value
 
 _UNITS = ("units", "output_dim")

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from rnnprobe.recover.graph_paths import SELECTS, without_dropout
-from rnnprobe.recover.graph_values import Variables, array, is_identity, joins, number
-from rnnprobe.recover.graph_view import LOOP_VARIABLE, MISSING, Node, Ref, View, attribute
+from rnnprobe.recover.graph.paths import SELECTS, without_dropout
+from rnnprobe.recover.graph.values import Variables, array, is_identity, joins, number
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MISSING, Node, Ref, View, attribute
 
 _VERSION = re.compile(r"V\d$")
 # Slots of operands, by op without its version.

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.keras_build import MERGES, Builder
-from rnnprobe.recover.keras_config import LayerConfig, mapped
-from rnnprobe.recover.keras_flow import Flow, merged, merged_mask, outside
-from rnnprobe.recover.keras_store import Place
+from rnnprobe.recover.keras.build import MERGES, Builder
+from rnnprobe.recover.keras.config import LayerConfig, mapped
+from rnnprobe.recover.keras.flow import Flow, merged, merged_mask, outside
+from rnnprobe.recover.keras.store import Place
 from rnnprobe.types import Candidate, Embedding, Mask, Tensor
 
 THROUGH = frozenset(

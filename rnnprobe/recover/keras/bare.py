@@ -13,9 +13,9 @@ from itertools import pairwise, permutations
 from rnnprobe.cells.layers import defaults
 from rnnprobe.formats.keras_names import snake_case
 from rnnprobe.formats.natural import natural
-from rnnprobe.recover.keras_cells import assumed
-from rnnprobe.recover.keras_config import Era
-from rnnprobe.recover.keras_store import CONTAINERS, KERAS_CELLS, Flat, Nested, Run, is_table, matches, positional, runs
+from rnnprobe.recover.keras.cells import assumed
+from rnnprobe.recover.keras.config import Era
+from rnnprobe.recover.keras.store import CONTAINERS, KERAS_CELLS, Flat, Nested, Run, is_table, matches, positional, runs
 from rnnprobe.types import Candidate, Checkpoint, Embedding, Feed, Layer, Network, Tensor
 
 _CELL_WORD = re.compile(r"(?:lstm|gru|simple_rnn)_cell(?:_\d+)?")

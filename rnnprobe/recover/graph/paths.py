@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnprobe.recover.graph_values import number, other
-from rnnprobe.recover.graph_view import Ref, View, attribute
+from rnnprobe.recover.graph.values import number, other
+from rnnprobe.recover.graph.view import Ref, View, attribute
 
 ADDS = {"Add", "AddV2"}
 SELECTS = {"Select", "SelectV2"}

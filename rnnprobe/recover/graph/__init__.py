@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from rnnprobe.recover.graph_cell import Application, Reader
-from rnnprobe.recover.graph_owners import Owner, applications, owners, settled
-from rnnprobe.recover.graph_paths import without_dropout
-from rnnprobe.recover.graph_runs import Run, runs
-from rnnprobe.recover.graph_spots import (
+from rnnprobe.recover.graph.cell import Application, Reader
+from rnnprobe.recover.graph.owners import Owner, applications, owners, settled
+from rnnprobe.recover.graph.paths import without_dropout
+from rnnprobe.recover.graph.runs import Run, runs
+from rnnprobe.recover.graph.spots import (
     Spot,
     downstream,
     entering,
@@ -25,9 +25,9 @@ from rnnprobe.recover.graph_spots import (
     residuals,
     spots,
 )
-from rnnprobe.recover.graph_trace import Part, Tracer
-from rnnprobe.recover.graph_values import Variables
-from rnnprobe.recover.graph_view import LOOP_VARIABLE, View, view
+from rnnprobe.recover.graph.trace import Part, Tracer
+from rnnprobe.recover.graph.values import Variables
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, View, view
 from rnnprobe.types import Embedding, Feed, Layer, Network, Value
 
 _INPUTS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Const", "Fill", "ZerosLike"}

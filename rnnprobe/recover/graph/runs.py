@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rnnprobe.recover.graph_cell import Application
-from rnnprobe.recover.graph_paths import SELECTS, without_dropout
-from rnnprobe.recover.graph_values import joins
-from rnnprobe.recover.graph_view import LOOP_VARIABLE, Ref, View
+from rnnprobe.recover.graph.cell import Application
+from rnnprobe.recover.graph.paths import SELECTS, without_dropout
+from rnnprobe.recover.graph.values import joins
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View
 
 _MERGES = {LOOP_VARIABLE, "Merge", "RefMerge"}
 _FIRST = {"Exit", "SplitV", "Slice", "StridedSlice", "Unpack", "Reshape", "Squeeze", "ExpandDims", "Cast", "Transpose"}

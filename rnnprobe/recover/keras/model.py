@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_names import counted
-from rnnprobe.recover import keras_layers
-from rnnprobe.recover.keras_build import Builder
-from rnnprobe.recover.keras_config import Call, LayerConfig, Ref, layer_config, layers_of, mapped, references
-from rnnprobe.recover.keras_flow import Flow, outside
-from rnnprobe.recover.keras_store import FAMILIES, Place, family
+from rnnprobe.recover.keras import layers as kinds
+from rnnprobe.recover.keras.build import Builder
+from rnnprobe.recover.keras.config import Call, LayerConfig, Ref, layer_config, layers_of, mapped, references
+from rnnprobe.recover.keras.flow import Flow, outside
+from rnnprobe.recover.keras.store import FAMILIES, Place, family
 from rnnprobe.types import Mask
 
 _MODELS = frozenset({"Sequential", "Functional", "Model"})
@@ -139,7 +139,7 @@ def _operation(builder: Builder, layer: LayerConfig, flows: list[Flow], call: Ca
     """A bare operation of Keras 3, `NotEqual` among them, with which every mask begins."""
     if layer.class_name == "NotEqual" and len(flows) == 1 and len(flows[0].sources) == 1 and call.constant is not None:
         return replace(outside(layer.name), mask=Mask(flows[0].sources[0], call.constant))
-    return keras_layers.operation(builder, layer, flows)
+    return kinds.operation(builder, layer, flows)
 
 
 def _masked(
@@ -176,26 +176,26 @@ def _call(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place)
     """The outputs of one call of a layer."""
     name = layer.class_name
     if name == "Merge" and not layer.foreign:
-        return keras_layers.merge(builder, layer, _branches(builder, layer, flows, place), place)
+        return kinds.merge(builder, layer, _branches(builder, layer, flows, place), place)
     if layer.foreign or not flows:
-        return [keras_layers.foreign(builder, layer, flows, place)]
-    if keras_layers.linear(layer):
+        return [kinds.foreign(builder, layer, flows, place)]
+    if kinds.linear(layer):
         return flows
-    if name in keras_layers.KERAS_MERGES:
-        return keras_layers.merge(builder, layer, flows, place)
+    if name in kinds.KERAS_MERGES:
+        return kinds.merge(builder, layer, flows, place)
     if name in _MODELS:
         return model(builder, layer, flows, place)
     if name == "Masking":
-        return keras_layers.masking(builder, layer, flows, place)
+        return kinds.masking(builder, layer, flows, place)
     if name == "Embedding":
-        return keras_layers.embedding(builder, layer, flows, place)
+        return kinds.embedding(builder, layer, flows, place)
     if name == "TimeDistributed":
         return _time_distributed(builder, layer, flows, place)
     if name == "RNN" or family(name) in FAMILIES:
         return builder.recurrent(layer, flows[0], place)
     if name == "Bidirectional" and _wraps_recurrent(layer):
         return builder.bidirectional(layer, flows[0], place)
-    return [keras_layers.foreign(builder, layer, flows, place)]
+    return [kinds.foreign(builder, layer, flows, place)]
 
 
 def _wraps_recurrent(layer: LayerConfig) -> bool:
@@ -219,7 +219,7 @@ def _branches(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Pl
 def _time_distributed(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
     """`TimeDistributed`: what it wraps is run on each step by itself, a recurrent layer afresh each time."""
     inner = layer_config(layer.config.get("layer"), f"the layer in {place}")
-    if keras_layers.linear(inner):
+    if kinds.linear(inner):
         return flows
     before = len(builder.layers)
     if inner.class_name in {*_MODELS, "RNN", "Bidirectional"} or family(inner.class_name) in FAMILIES:
@@ -228,4 +228,4 @@ def _time_distributed(builder: Builder, layer: LayerConfig, flows: list[Flow], p
         builder.note(f"{str(place)!r} runs afresh over each step of its input (TimeDistributed): give it one such step")
         return [builder.outside(str(place), layer.class_name)]
     plain = replace(layer, config={**layer.config, "layer": mapped(None)})
-    return [keras_layers.foreign(builder, plain, flows, place)]
+    return [kinds.foreign(builder, plain, flows, place)]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rnnprobe.recover.graph_cell import Application
-from rnnprobe.recover.graph_paths import ADDS, combined, without_dropout
-from rnnprobe.recover.graph_runs import Run
-from rnnprobe.recover.graph_trace import Part, Tracer, in_order
-from rnnprobe.recover.graph_values import Variables
-from rnnprobe.recover.graph_view import LOOP_VARIABLE, Ref, View
+from rnnprobe.recover.graph.cell import Application
+from rnnprobe.recover.graph.paths import ADDS, combined, without_dropout
+from rnnprobe.recover.graph.runs import Run
+from rnnprobe.recover.graph.trace import Part, Tracer, in_order
+from rnnprobe.recover.graph.values import Variables
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
-from rnnprobe.recover.graph_block import block_cell, block_weights, is_block, read_block
-from rnnprobe.recover.graph_cell import Application, Reader, read_gru, read_lstm, read_rnn
-from rnnprobe.recover.graph_paths import plain_product
-from rnnprobe.recover.graph_runs import Run, behind
-from rnnprobe.recover.graph_view import Ref
+from rnnprobe.recover.graph.block import block_cell, block_weights, is_block, read_block
+from rnnprobe.recover.graph.cell import Application, Reader, read_gru, read_lstm, read_rnn
+from rnnprobe.recover.graph.paths import plain_product
+from rnnprobe.recover.graph.runs import Run, behind
+from rnnprobe.recover.graph.view import Ref
 from rnnprobe.types import Candidate, Cell, Checkpoint, Layer, Network, Tensor
 
 _KERNELS = ("gates_kernel", "kernel")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rnnprobe.recover.graph_cell import Application
-from rnnprobe.recover.graph_values import Variables, shortest
-from rnnprobe.recover.graph_view import Node, Ref, View, attribute
+from rnnprobe.recover.graph.cell import Application
+from rnnprobe.recover.graph.values import Variables, shortest
+from rnnprobe.recover.graph.view import Node, Ref, View, attribute
 from rnnprobe.types import OptionValue
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from rnnprobe.recover.graph_paths import ADDS, activations, clips, combined, plain_product
-from rnnprobe.recover.graph_values import Variables, joins, named, number
-from rnnprobe.recover.graph_view import Ref, View, attribute
+from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, plain_product
+from rnnprobe.recover.graph.values import Variables, joins, named, number
+from rnnprobe.recover.graph.view import Ref, View, attribute
 from rnnprobe.types import OptionValue, Tensor
 
 _BIAS_ADDS = {*ADDS, "BiasAdd", "BiasAddV1"}

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.keras_cells import layer as build_layer
-from rnnprobe.recover.keras_config import Era, LayerConfig, layer_config, mapped, text
-from rnnprobe.recover.keras_flow import Flow, merged, outside
-from rnnprobe.recover.keras_store import FAMILIES, Flat, Nested, Place, Run, family, stacked_cell
+from rnnprobe.recover.keras.cells import layer as build_layer
+from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config, mapped, text
+from rnnprobe.recover.keras.flow import Flow, merged, outside
+from rnnprobe.recover.keras.store import FAMILIES, Flat, Nested, Place, Run, family, stacked_cell
 from rnnprobe.types import Candidate, Direction, Embedding, Layer
 
 MERGES = ("concat", "sum", "mul", "ave")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rnnprobe.errors import BadInput
-from rnnprobe.recover import keras_bare
-from rnnprobe.recover.keras_build import Builder
-from rnnprobe.recover.keras_config import Era, era, layer_config, layers_of, looks_like_keras_3
-from rnnprobe.recover.keras_model import model
-from rnnprobe.recover.keras_store import FAMILIES, Flat, Nested, Place, family, runs, store
+from rnnprobe.recover.keras import bare
+from rnnprobe.recover.keras.build import Builder
+from rnnprobe.recover.keras.config import Era, era, layer_config, layers_of, looks_like_keras_3
+from rnnprobe.recover.keras.model import model
+from rnnprobe.recover.keras.store import FAMILIES, Flat, Nested, Place, family, runs, store
 from rnnprobe.types import Checkpoint, Network
 
 _HOLDERS = frozenset({"RNN", "Bidirectional", "TimeDistributed", "Sequential", "Functional", "Model"})
@@ -28,7 +28,7 @@ def recover(checkpoint: Checkpoint) -> Network:
     weights = store(checkpoint)
     meaning = _era(checkpoint)
     if checkpoint.config is None:
-        return keras_bare.recover(checkpoint, weights, meaning)
+        return bare.recover(checkpoint, weights, meaning)
     try:
         return _from_config(checkpoint, weights, meaning)
     except BadInput as exc:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnprobe.recover.graph_view import Ref, View, attribute
+from rnnprobe.recover.graph.view import Ref, View, attribute
 from rnnprobe.types import Array
 
 _VARIABLES = {"Variable", "VariableV2", "VarHandleOp", "TemporaryVariable", "AutoReloadVariable"}
