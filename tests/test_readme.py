@@ -36,7 +36,7 @@ def commands() -> list[tuple[str, list[str]]]:
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("readme")
     (place / "sample_models").symlink_to(SAMPLES)
-    (place / "lengths.json").write_text("[8, 5, 2]")
+    (place / "lengths.txt").write_text("8 5 2 1 " * 5)
     return place
 
 

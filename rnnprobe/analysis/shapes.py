@@ -57,7 +57,9 @@ def _rows(layer: Layer) -> Iterable[dict[str, Any]]:
 
 
 def _row(layer: Layer, weight: Weight, tensor: Tensor) -> dict[str, Any]:
-    formulas = [words.formula(formula) for formula in weight.shape]
+    # Without a projection h is as wide as the gates, and the words say so.
+    output = "output_size" if "projection" in layer.weights else "units"
+    formulas = [words.formula(formula.replace("output_size", output)) for formula in weight.shape]
     return {
         "layer": layer.name,
         "scope": layer.scope,

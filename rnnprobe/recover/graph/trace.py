@@ -118,6 +118,9 @@ class Tracer:
         if ref not in self._ends:
             self._ends[ref] = self._end(ref, depth)
         found = self._ends[ref]
+        if not found and not depth:
+            # A sequence that is constant as a whole is what the model is given, as a placeholder is.
+            found = (Part("outside", root=(ref,)),)
         if table:
             roots = tuple(root for part in found for root in part.root) or (ref,)
             turned = len(found) == 1 and found[0].reversed
