@@ -14,8 +14,8 @@ import pytest
 
 from rnnprobe import outputs
 
+from ..conftest import Done
 from ..outputs.recordings import blocks, layer, recording, whole
-from .conftest import Done
 
 Run = Callable[..., Done]
 WHAT = recording(

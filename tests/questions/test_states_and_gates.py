@@ -1,12 +1,15 @@
-"""Questions 1, 2, 3, 5, 6, 7 and 13: what happens at each step. Each is built with the genuine API."""
+"""Questions 1 to 7, 13, 16 and 17: what is in a file, and what happens at each step; with the genuine API."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pytest
 
 import rnnprobe
 
+from ..conftest import DATA
 from .genuine import saved, sequences, tf, v1
 
 NAME = "rnn/lstm_cell"
@@ -137,3 +140,62 @@ def test_13_float64_input_into_a_float32_cell(tmp_path):
     with pytest.warns(UserWarning, match="float64"):
         recorded = rnnprobe.trace(tmp_path, x.astype("float64")).layers[NAME]
     np.testing.assert_allclose(recorded.signals["h"], outputs, **CLOSE)
+
+
+def test_4_a_checkpoint_that_nothing_opens_any_more(run):
+    """Names of 0.12, 1.0 and 1.4, a class that Keras 3 lacks, Keras 1's separate arrays: told without the old code."""
+    conformance = DATA / "conformance"
+    for model, cell, writer in (
+        (conformance / "tf0.12" / "lstm_full", "lstm", "TensorFlow 0.12.1"),
+        (conformance / "tf1.0" / "basic_lstm_fb", "basic_lstm", "TensorFlow 1.0.1"),
+        (conformance / "tf1.4" / "lstm_concat_proj", "lstm", "TensorFlow 1.4.1"),
+        (DATA / "keras" / "keras1.2.2" / "lstm" / "model.h5", "keras1_lstm", "Keras 1.2.2"),
+    ):
+        done = run("inspect", model, "--json")
+        assert done.status == 0, done.err
+        report = json.loads(done.out)
+        assert report["layers"][0]["cell"] == cell
+        assert writer in done.out
+
+
+def test_16_how_the_weights_moved_over_training(tmp_path, run):
+    """Each gate's norms at each step of training, from several checkpoints of one run."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 5, 3], "x")
+        outputs, _ = v1.nn.dynamic_rnn(lstm(), x, dtype=tf.float32)
+        step = v1.train.get_or_create_global_step()
+        train = v1.train.AdamOptimizer(0.05).minimize(tf.reduce_mean(tf.square(outputs - 0.3)), global_step=step)
+        session.run(v1.global_variables_initializer())
+        kernels = [variable for variable in v1.trainable_variables() if variable.op.name == f"{NAME}/kernel"]
+        saver, norms = v1.train.Saver(max_to_keep=None), {}
+        for number in range(1, 31):
+            session.run(train, {x: sequences(8, 5, 3, number)})
+            if number % 10 == 0:
+                saver.save(session, str(tmp_path / "model.ckpt"), global_step=step)
+                kernel = session.run(kernels[0])
+                norms[number] = float(np.linalg.norm(kernel[:3, 8:12]))
+    done = run("weights", tmp_path, "--json", "--part", "kernel", "--gate", "f")
+    assert done.status == 0, done.err
+    assert {row["step"]: row["norm"] for row in json.loads(done.out)["steps"]} == pytest.approx(norms, rel=1e-6)
+
+
+def test_17_what_a_unit_responds_to(tmp_path, run):
+    """A unit's value over the text's own tokens: every token of the text, and a value a token."""
+    x = "hello, hello"
+    letters = sorted(set(x))
+    (tmp_path / "text.txt").write_text(x)
+    (tmp_path / "vocab.json").write_text(json.dumps({letter: k for k, letter in enumerate(letters)}))
+
+    def build():
+        table = v1.get_variable("embedding", [len(letters), 3])
+        ids = tf.constant([[letters.index(letter) for letter in x]])
+        return v1.nn.dynamic_rnn(lstm(), tf.nn.embedding_lookup(table, ids), dtype=tf.float32)[0]
+
+    outputs = saved(tmp_path, build)
+    words = ["--input", tmp_path / "text.txt", "--vocab", tmp_path / "vocab.json", "-o", tmp_path / "trace.h5"]
+    assert run("trace", tmp_path / "model.ckpt", *words).status == 0
+    shown = run("show", tmp_path / "trace.h5", "--unit", "2")
+    assert x in shown.out
+    trace = rnnprobe.load_trace(tmp_path / "trace.h5")
+    assert "".join(trace.text(0, 0, len(x))) == x
+    np.testing.assert_allclose(trace.layers[NAME].signals["h"][0, :, 2], outputs[0, :, 2], **CLOSE)
