@@ -165,12 +165,12 @@ def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
 def _summarise(blocks: Iterable[Block], recording: Recording, as_json: bool) -> None:
     """Runs, and prints what was recorded in short."""
     from rnnprobe.outputs.summary import SummarySink
-    from rnnprobe.views.trace import show_summary
+    from rnnprobe.views import summary
 
     sink = SummarySink(recording)
     for block in blocks:
         sink.write(block)
-    show_summary(sink.summaries, as_json=as_json)
+    summary.show(sink.summaries, recording.verification, as_json=as_json)
 
 
 def _progress(blocks: Iterator[Block], recording: Recording) -> Iterator[Block]:

@@ -1,20 +1,18 @@
-"""Traces in the terminal: units over steps, a unit over its text, and what a run came to."""
+"""Traces in the terminal: units over steps, and a unit over its text."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnprobe.analysis import words
 from rnnprobe.analysis.trace_statistics import Profile, liveliest, profile, scale
-from rnnprobe.outputs.summary import SignalSummary
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array, Column, Report
-from rnnprobe.views import heatmap, terminal
+from rnnprobe.views import heatmap
 from rnnprobe.views.escape import plain
 from rnnprobe.views.heatmap import Scale, Screen
 
@@ -29,17 +27,6 @@ _FEWEST = 4
 """Steps that always fit beside each other."""
 _INDENT = 2
 
-_SUMMARY = (
-    Column("layer", "layer"),
-    Column("signal", "signal"),
-    Column("shape", "shape", words.shape),
-    Column("low", "min", words.number, right=True),
-    Column("mean", "mean", words.number, right=True),
-    Column("high", "max", words.number, right=True),
-    Column("saturated_low", "at lower bound", words.share, right=True),
-    Column("saturated_high", "at upper bound", words.share, right=True),
-    Column("nan", "NaN", words.count, right=True),
-)
 _LAYERS = (
     Column("layer", "layer"),
     Column("cell", "cell"),
@@ -57,59 +44,6 @@ _UNITS = (
     Column("mean", "mean", words.number, right=True),
     Column("high", "max", words.number, right=True),
 )
-
-
-def summary_report(summaries: Sequence[SignalSummary]) -> Report:
-    """A row for each layer and signal: `layer`, `signal`, `kind`, `shape` (sequences, steps of the longest, units),
-    `values`, `nan` (how many of them), `low`, `mean`, `high`, `saturated_low` and `saturated_high` (shares of gate
-    values within 0.05 of a bound of their activation, or null), and `heat` (rows of units, columns of time)."""
-    rows = tuple(
-        {
-            "layer": one.layer,
-            "signal": one.signal,
-            "kind": one.kind,
-            "shape": list(one.shape),
-            "values": one.values,
-            "nan": one.nan,
-            "low": one.low,
-            "mean": one.mean,
-            "high": one.high,
-            "saturated_low": one.saturated[0] if one.saturated else None,
-            "saturated_high": one.saturated[1] if one.saturated else None,
-            "heat": one.heat.tolist(),
-        }
-        for one in summaries
-    )
-    odd = sum(one.nan for one in summaries)
-    notes = (f"{odd:,} values within the lengths are NaN",) if odd else ()
-    return Report("signals", "what was recorded (shape: sequences × steps × units)", _SUMMARY, rows, notes)
-
-
-def summary_lines(summaries: Sequence[SignalSummary], where: Screen) -> list[Text]:
-    """A small heat map of each state and gate: groups of units over stretches of time, each scaled to itself."""
-    from rich.text import Text
-
-    lines: list[Text] = []
-    for one in summaries:
-        if one.kind not in ("state", "gate") or not np.isfinite(one.heat).any():
-            continue
-        low, high = float(np.nanmin(one.heat)), float(np.nanmax(one.heat))
-        unit = one.saturated is not None and low >= 0.0
-        reach = max(abs(low), abs(high)) or 1.0
-        measure = Scale(0.0 if unit else -reach, 1.0 if unit else reach, where)
-        lines.append(Text.assemble((f"{plain(one.layer)} {one.signal}  ", "bold"), measure.legend()))
-        columns = max(10, where.width - _INDENT)
-        lines += [Text(" " * _INDENT) + measure.cells(row[:columns]) for row in one.heat]
-    return lines
-
-
-def show_summary(summaries: Sequence[SignalSummary], *, as_json: bool, stream: TextIO | None = None) -> None:
-    """What `rnnprobe trace` prints when it writes no file."""
-    stream = stream or sys.stdout
-    terminal.show((summary_report(summaries),), command="trace", as_json=as_json, stream=stream)
-    if not as_json:
-        where = heatmap.screen(stream)
-        stream.write("\n" + heatmap.render(summary_lines(summaries, where), where))
 
 
 def layers_report(trace: Trace) -> Report:

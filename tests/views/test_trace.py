@@ -15,7 +15,7 @@ import pytest
 from rnnprobe import outputs
 from rnnprobe.outputs import Trace
 from rnnprobe.outputs.summary import SummarySink
-from rnnprobe.views import heatmap
+from rnnprobe.views import heatmap, summary
 from rnnprobe.views import trace as views
 from rnnprobe.views.heatmap import Scale, Screen
 
@@ -150,10 +150,10 @@ def test_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     for block in blocks(what, whole(what), 50):
         sink.write(block)
     stream = io.StringIO()
-    views.show_summary(sink.summaries, as_json=False, stream=stream)
+    summary.show(sink.summaries, {"status": "not verified"}, as_json=False, stream=stream)
     check("summary", stream.getvalue())
     stream = io.StringIO()
-    views.show_summary(sink.summaries, as_json=True, stream=stream)
+    summary.show(sink.summaries, {"status": "not verified"}, as_json=True, stream=stream)
     document = json.loads(stream.getvalue())
     rows = {(row["layer"], row["signal"]): row for row in document["signals"]}
     assert rows["rnn", "i"]["shape"] == [4, 150, 6]
