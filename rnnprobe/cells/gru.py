@@ -16,6 +16,7 @@ from typing import Any
 
 from rnnprobe.cells.activations import activate
 from rnnprobe.cells.options import ACTIVATION, RECURRENT_ACTIVATION, RESET, SIGMOID, TANH
+from rnnprobe.cells.storage import bias, cudnn_bias, kernels, separate, stacked
 from rnnprobe.types import Cell, OptionValue, Part, Signal, Weight, Xp
 
 
@@ -67,22 +68,11 @@ _KERAS_GATES = ("z", "r", "n")
 
 
 def _tf1_pair(scope: str, gates: tuple[str, ...]) -> tuple[Weight, Weight]:
-    """The kernel and bias of one of GRUCell's two products: the input's rows first, h's below."""
-    lower, camel = scope, f"{scope.capitalize()}/Linear"
-    columns = f"{len(gates)} * units"
+    """The kernel and bias of one of GRUCell's two products."""
+    camel = f"{scope.capitalize()}/Linear"
     return (
-        Weight(
-            f"{scope}_kernel",
-            (f"{lower}/kernel", f"{lower}/weights", f"{camel}/Matrix"),
-            ("input_size + units", columns),
-            (Part("kernel", "input_size", gates), Part("recurrent_kernel", "units", gates)),
-        ),
-        Weight(
-            f"{scope}_bias",
-            (f"{lower}/bias", f"{lower}/biases", f"{camel}/Bias"),
-            (columns,),
-            (Part("bias", columns, gates),),
-        ),
+        stacked(f"{scope}_kernel", (f"{scope}/kernel", f"{scope}/weights", f"{camel}/Matrix"), gates),
+        bias(f"{scope}_bias", (f"{scope}/bias", f"{scope}/biases", f"{camel}/Bias"), gates),
     )
 
 
@@ -106,14 +96,6 @@ GRU = Cell(
     step=step,
 )
 
-_KERNEL = Weight("kernel", ("kernel", "W"), ("input_size", "3 * units"), (Part("kernel", "input_size", _KERAS_GATES),))
-_RECURRENT_KERNEL = Weight(
-    "recurrent_kernel",
-    ("recurrent_kernel", "U"),
-    ("units", "3 * units"),
-    (Part("recurrent_kernel", "units", _KERAS_GATES),),
-)
-
 KERAS_GRU = replace(
     GRU,
     name="keras_gru",
@@ -121,11 +103,7 @@ KERAS_GRU = replace(
     framework="keras",
     scopes=("gru_cell",),
     classes=("GRU", "GRUCell"),
-    weights=(
-        _KERNEL,
-        _RECURRENT_KERNEL,
-        Weight("bias", ("bias", "b"), ("3 * units",), (Part("bias", "3 * units", _KERAS_GATES),), optional=True),
-    ),
+    weights=(*kernels(_KERAS_GATES), bias("bias", ("bias", "b"), _KERAS_GATES, optional=True)),
     gates=_KERAS_GATES,
     spelled=("z", "r", "h"),
     options=(ACTIVATION, RECURRENT_ACTIVATION, RESET),
@@ -137,8 +115,7 @@ KERAS_GRU_RESET_AFTER = replace(
     name="keras_gru_reset_after",
     title="Keras GRU, reset after",
     weights=(
-        _KERNEL,
-        _RECURRENT_KERNEL,
+        *kernels(_KERAS_GATES),
         Weight(
             "bias",
             ("bias",),
@@ -154,25 +131,7 @@ KERAS1_GRU = replace(
     name="keras1_gru",
     title="Keras 1 GRU, an array a gate",
     scopes=(),
-    weights=tuple(
-        weight
-        for gate, letter in zip(_KERAS_GATES, "zrh", strict=True)
-        for weight in (
-            Weight(
-                f"kernel_{gate}",
-                (f"W_{letter}",),
-                ("input_size", "units"),
-                (Part("kernel", "input_size", (gate,)),),
-            ),
-            Weight(
-                f"recurrent_kernel_{gate}",
-                (f"U_{letter}",),
-                ("units", "units"),
-                (Part("recurrent_kernel", "units", (gate,)),),
-            ),
-            Weight(f"bias_{gate}", (f"b_{letter}",), ("units",), (Part("bias", "units", (gate,)),)),
-        )
-    ),
+    weights=separate(_KERAS_GATES, "zrh"),
     options=(ACTIVATION, RECURRENT_ACTIVATION, _RESET_BEFORE),
 )
 
@@ -182,25 +141,6 @@ KERAS_CUDNN_GRU = replace(
     title="Keras CuDNNGRU",
     scopes=(),
     classes=("CuDNNGRU",),
-    weights=(
-        Weight(
-            "kernel",
-            ("kernel",),
-            ("input_size", "3 * units"),
-            (Part("kernel", "input_size", _KERAS_GATES, cudnn=True),),
-        ),
-        Weight(
-            "recurrent_kernel",
-            ("recurrent_kernel",),
-            ("units", "3 * units"),
-            (Part("recurrent_kernel", "units", _KERAS_GATES, cudnn=True),),
-        ),
-        Weight(
-            "bias",
-            ("bias",),
-            ("6 * units",),
-            (Part("bias", "3 * units", _KERAS_GATES), Part("recurrent_bias", "3 * units", _KERAS_GATES)),
-        ),
-    ),
+    weights=(*kernels(_KERAS_GATES, cudnn=True), cudnn_bias(_KERAS_GATES)),
     options=(TANH, SIGMOID, _RESET_AFTER),
 )

@@ -25,15 +25,16 @@ from rnnprobe.cells.options import (
     SIGMOID,
     TANH,
 )
+from rnnprobe.cells.storage import bias, cudnn_bias, kernels, separate, stacked
 from rnnprobe.types import Cell, OptionValue, Part, Signal, Weight, Xp
 
 
 def project(xp: Xp, w: Mapping[str, Any], x: Any, options: Mapping[str, OptionValue]) -> Any:
     """x·W + b, `[..., 4 · units]`, gates i, f, g, o."""
     z = xp.matmul(x, w["kernel"])
-    for bias in ("bias", "recurrent_bias"):
-        if bias in w:
-            z = z + w[bias]
+    for part in ("bias", "recurrent_bias"):
+        if part in w:
+            z = z + w[part]
     return z
 
 
@@ -79,23 +80,6 @@ _KERAS_GATES = ("i", "f", "g", "o")
 _KERAS1_GATES = ("i", "g", "f", "o")
 
 
-def _tf1_kernel(*names: str) -> Weight:
-    """TensorFlow 1 keeps one matrix: the input's rows first, h's below."""
-    return Weight(
-        "kernel",
-        names,
-        ("input_size + output_size", "4 * units"),
-        (
-            Part("kernel", "input_size", _TF1_GATES),
-            Part("recurrent_kernel", "output_size", _TF1_GATES),
-        ),
-    )
-
-
-def _bias(*names: str, gates: tuple[str, ...], optional: bool = False) -> Weight:
-    return Weight("bias", names, ("4 * units",), (Part("bias", "4 * units", gates),), optional)
-
-
 BASIC_LSTM = Cell(
     name="basic_lstm",
     title="BasicLSTM",
@@ -103,8 +87,8 @@ BASIC_LSTM = Cell(
     scopes=("basic_lstm_cell", "BasicLSTMCell"),
     classes=("BasicLSTMCell",),
     weights=(
-        _tf1_kernel("kernel", "weights", "Linear/Matrix"),
-        _bias("bias", "biases", "Linear/Bias", gates=_TF1_GATES),
+        stacked("kernel", ("kernel", "weights", "Linear/Matrix"), _TF1_GATES, "output_size"),
+        bias("bias", ("bias", "biases", "Linear/Bias"), _TF1_GATES),
     ),
     gates=_TF1_GATES,
     spelled=("i", "j", "f", "o"),
@@ -122,8 +106,8 @@ LSTM = replace(
     scopes=("lstm_cell", "LSTMCell"),
     classes=("LSTMCell",),
     weights=(
-        _tf1_kernel("kernel", "weights", "W_0"),
-        _bias("bias", "biases", "B", gates=_TF1_GATES),
+        stacked("kernel", ("kernel", "weights", "W_0"), _TF1_GATES, "output_size"),
+        bias("bias", ("bias", "biases", "B"), _TF1_GATES),
         *(
             Weight(
                 f"peephole_{gate}",
@@ -153,21 +137,7 @@ KERAS_LSTM = replace(
     framework="keras",
     scopes=("lstm_cell",),
     classes=("LSTM", "LSTMCell"),
-    weights=(
-        Weight(
-            "kernel",
-            ("kernel", "W"),
-            ("input_size", "4 * units"),
-            (Part("kernel", "input_size", _KERAS_GATES),),
-        ),
-        Weight(
-            "recurrent_kernel",
-            ("recurrent_kernel", "U"),
-            ("units", "4 * units"),
-            (Part("recurrent_kernel", "units", _KERAS_GATES),),
-        ),
-        _bias("bias", "b", gates=_KERAS_GATES, optional=True),
-    ),
+    weights=(*kernels(_KERAS_GATES), bias("bias", ("bias", "b"), _KERAS_GATES, optional=True)),
     gates=_KERAS_GATES,
     spelled=("i", "f", "c", "o"),
     options=(ACTIVATION, RECURRENT_ACTIVATION),
@@ -178,25 +148,7 @@ KERAS1_LSTM = replace(
     name="keras1_lstm",
     title="Keras 1 LSTM, an array a gate",
     scopes=(),
-    weights=tuple(
-        weight
-        for gate, letter in zip(_KERAS1_GATES, "icfo", strict=True)
-        for weight in (
-            Weight(
-                f"kernel_{gate}",
-                (f"W_{letter}",),
-                ("input_size", "units"),
-                (Part("kernel", "input_size", (gate,)),),
-            ),
-            Weight(
-                f"recurrent_kernel_{gate}",
-                (f"U_{letter}",),
-                ("units", "units"),
-                (Part("recurrent_kernel", "units", (gate,)),),
-            ),
-            Weight(f"bias_{gate}", (f"b_{letter}",), ("units",), (Part("bias", "units", (gate,)),)),
-        )
-    ),
+    weights=separate(_KERAS1_GATES, "icfo"),
     gates=_KERAS1_GATES,
     spelled=("i", "c", "f", "o"),
 )
@@ -207,25 +159,6 @@ KERAS_CUDNN_LSTM = replace(
     title="Keras CuDNNLSTM",
     scopes=(),
     classes=("CuDNNLSTM",),
-    weights=(
-        Weight(
-            "kernel",
-            ("kernel",),
-            ("input_size", "4 * units"),
-            (Part("kernel", "input_size", _KERAS_GATES, cudnn=True),),
-        ),
-        Weight(
-            "recurrent_kernel",
-            ("recurrent_kernel",),
-            ("units", "4 * units"),
-            (Part("recurrent_kernel", "units", _KERAS_GATES, cudnn=True),),
-        ),
-        Weight(
-            "bias",
-            ("bias",),
-            ("8 * units",),
-            (Part("bias", "4 * units", _KERAS_GATES), Part("recurrent_bias", "4 * units", _KERAS_GATES)),
-        ),
-    ),
+    weights=(*kernels(_KERAS_GATES, cudnn=True), cudnn_bias(_KERAS_GATES)),
     options=(TANH, SIGMOID),
 )

@@ -10,7 +10,8 @@ from typing import Any
 
 from rnnprobe.cells.activations import activate
 from rnnprobe.cells.options import ACTIVATION
-from rnnprobe.types import Cell, OptionValue, Part, Signal, Weight, Xp
+from rnnprobe.cells.storage import bias, kernels, stacked
+from rnnprobe.types import Cell, OptionValue, Signal, Xp
 
 
 def project(xp: Xp, w: Mapping[str, Any], x: Any, options: Mapping[str, OptionValue]) -> Any:
@@ -36,13 +37,8 @@ BASIC_RNN = Cell(
     scopes=("basic_rnn_cell", "BasicRNNCell"),
     classes=("BasicRNNCell",),
     weights=(
-        Weight(
-            "kernel",
-            ("kernel", "weights", "Linear/Matrix"),
-            ("input_size + units", "units"),
-            (Part("kernel", "input_size"), Part("recurrent_kernel", "units")),
-        ),
-        Weight("bias", ("bias", "biases", "Linear/Bias"), ("units",), (Part("bias", "units"),)),
+        stacked("kernel", ("kernel", "weights", "Linear/Matrix"), ()),
+        bias("bias", ("bias", "biases", "Linear/Bias"), ()),
     ),
     gates=(),
     spelled=(),
@@ -59,16 +55,7 @@ KERAS_SIMPLE_RNN = Cell(
     framework="keras",
     scopes=("simple_rnn_cell",),
     classes=("SimpleRNN", "SimpleRNNCell"),
-    weights=(
-        Weight("kernel", ("kernel", "W"), ("input_size", "units"), (Part("kernel", "input_size"),)),
-        Weight(
-            "recurrent_kernel",
-            ("recurrent_kernel", "U"),
-            ("units", "units"),
-            (Part("recurrent_kernel", "units"),),
-        ),
-        Weight("bias", ("bias", "b"), ("units",), (Part("bias", "units"),), optional=True),
-    ),
+    weights=(*kernels(()), bias("bias", ("bias", "b"), (), optional=True)),
     gates=(),
     spelled=(),
     order=(),

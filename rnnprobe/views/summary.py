@@ -33,9 +33,12 @@ _COLUMNS = (
 
 
 def report(summaries: Sequence[SignalSummary]) -> Report:
-    """The signals of one layer, a row each: `layer`, `signal`, `kind`, `shape` (sequences, steps of the longest,
-    units), `values`, `nan` (how many of them), `low`, `mean`, `high`, `saturated_low` and `saturated_high` (shares of gate
-    values within 0.05 of a bound of their activation, or null), and `heat` (rows of units, columns of time)."""
+    """The signals of one layer, a row each.
+
+    `layer`, `signal`, `kind`, `shape` (sequences, steps of the longest, units), `values`, `nan` (how many of them),
+    `low`, `mean`, `high`, `saturated_low` and `saturated_high` (shares of gate values within 0.05 of a bound of their
+    activation, or null), and `heat` (rows of units, columns of time).
+    """
     rows = tuple(
         {
             "layer": one.layer,
