@@ -84,7 +84,7 @@ def trace(
         x: floats `[batch, time, features]` or `[time, features]`, ids `[batch, time]`, a list of such sequences of
             different lengths, or the path of a file that `rnnprobe trace --input` takes.
         layers: names or patterns of the layers to trace; by default the only stack there is.
-        record: signals by name, or `states`, `gates`, `pre`, `hidden`, `all`.
+        record: signals by name, or `states`, `gates`, `pre`, `inner`, `all`.
         lengths: `[batch]`; steps past them hold the states and are NaN in the trace.
         time_major: x is `[time, batch, …]`.
         initial_state: layer → state → `[batch, size]` or `[size]`, or state → array for a single layer, or the array
@@ -108,11 +108,9 @@ def trace(
         say=_warn,
         lengths=lengths,
         time_major=time_major,
-        dtype=stacks.compute_dtype(network),
         batch_size=1 if carry else inputs.BATCH_SIZE,
     )
-    words = record.replace(",", " ").split() if isinstance(record, str) else record
-    recording = Recording(network.layers, chosen(network.layers, words), batches)
+    recording = Recording(network.layers, chosen(network.layers, record), batches)
     states = (
         given_states.read(initial_state, network.layers, recording.sequences, say=_warn)
         if initial_state is not None

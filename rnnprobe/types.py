@@ -97,6 +97,7 @@ class Checkpoint:
         groups: for Keras files, the stored layer → names of its tensors, in the order that the writer gave them.
         config: the Keras configuration, where one came along.
         graph: the `MetaGraphDef` or `GraphDef` that came along, as a parsed protobuf message.
+        files: every file that was read or that holds its tensors.
         writer: the framework release that wrote the file (`TensorFlow 1.4.0`, `Keras 2.2.4`), or empty.
         notes: what the reader noticed and a report should say.
     """
@@ -108,6 +109,7 @@ class Checkpoint:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     config: KerasConfig | None = None
     graph: Any = None
+    files: tuple[Path, ...] = ()
     writer: str = ""
     notes: tuple[str, ...] = ()
 
@@ -164,15 +166,17 @@ class Signal:
 
     Attributes:
         name: `h`, `c`, `f`, `f_pre` …
-        kind: `state` (goes on to the next step), `gate` (after its activation), `pre` (before it), `hidden` (neither).
+        kind: `state` (goes on to the next step), `gate` (after its activation), `pre` (before it), `inner` (neither).
         size: a formula of the layer's sizes.
         needs: the role of the weight without which there is no such signal, or empty.
+        activation: of a gate, the option that names the activation it went through.
     """
 
     name: str
-    kind: Literal["state", "gate", "pre", "hidden"]
+    kind: Literal["state", "gate", "pre", "inner"]
     size: str = "units"
     needs: str = ""
+    activation: str = ""
 
 
 OptionValue: TypeAlias = float | str | bool | None
@@ -385,11 +389,13 @@ class Entry:
         vocabulary: how many ids there are: the embedding's rows; without an embedding, `features`, since an id then
             stands for a one-hot step.
         embedded: whether an embedding stands in front.
+        dtype: the floats that the network computes with, `float32` or `float64`.
     """
 
     features: int
     vocabulary: int
     embedded: bool
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,17 @@ ACTIVATIONS: dict[str, Callable[[Xp, Any], Any]] = {
 """Name → function of a namespace and an array, elementwise."""
 
 
+RANGES: dict[str, tuple[float, float]] = {
+    "tanh": (-1.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "relu6": (0.0, 6.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "hard_sigmoid_keras3": (0.0, 1.0),
+    "softsign": (-1.0, 1.0),
+}
+"""The bounds of the activations that have two."""
+
+
 def activate(xp: Xp, name: OptionValue, a: Any) -> Any:
     """The activation called `name`, applied to `a`."""
     return ACTIVATIONS[str(name)](xp, a)

@@ -88,7 +88,7 @@ GRU = Cell(
     order=(("r", "z"), ("n",)),
     signals=(
         Signal("h", "state"),
-        *(Signal(gate, "gate") for gate in "rzn"),
+        *(Signal(gate, "gate", activation="activation" if gate == "n" else "recurrent_activation") for gate in "rzn"),
         *(Signal(f"{gate}_pre", "pre") for gate in "rzn"),
     ),
     options=(ACTIVATION, SIGMOID, _RESET_BEFORE),

@@ -50,30 +50,34 @@ def signal_sizes(layer: Layer) -> dict[str, int]:
     return {signal.name: evaluate(signal.size, layer.sizes) for signal in signals(layer)}
 
 
-_GROUPS = {"states": "state", "gates": "gate", "pre": "pre", "hidden": "hidden"}
+_GROUPS = {"states": "state", "gates": "gate", "pre": "pre", "inner": "inner"}
 
 
-def chosen(layers: Sequence[Layer], words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def chosen(layers: Sequence[Layer], words: str | Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Layer → the signals that `words` name, in the cell's order.
 
     Args:
         layers: the layers traced.
-        words: names of signals, `states`, `gates`, `pre`, `hidden` or `all`; a word may fit some of the layers only.
+        words: names of signals, `states`, `gates`, `pre`, `inner` or `all`, in one string with commas or each by
+            itself; a word may fit some of the layers only.
 
     Raises:
         BadInput: a word that fits none of the layers.
     """
+    words = words.replace(",", " ").split() if isinstance(words, str) else words
     for word in words:
-        if word not in ("all", *_GROUPS) and not any(word in signal_sizes(layer) for layer in layers):
+        if not any(_means(word, signal) for layer in layers for signal in signals(layer)):
             names = dict.fromkeys(signal.name for layer in layers for signal in signals(layer))
             raise BadInput(
-                f"no signal is called {word!r}",
-                hint=f"the layers have {', '.join(names)}; or say states, gates, pre, hidden, all",
+                f"no signal is called {word!r}"
+                if word not in _GROUPS
+                else f"no layer has signals of the kind {word!r}",
+                hint=f"the layers have {', '.join(names)}; or say states, gates, pre, inner, all",
             )
-    kinds = {_GROUPS[word] for word in words if word in _GROUPS}
     return {
-        layer.name: tuple(
-            signal.name for signal in signals(layer) if "all" in words or signal.kind in kinds or signal.name in words
-        )
-        for layer in layers
+        layer.name: tuple(s.name for s in signals(layer) if any(_means(word, s) for word in words)) for layer in layers
     }
+
+
+def _means(word: str, signal: Signal) -> bool:
+    return word in ("all", signal.name) or _GROUPS.get(word) == signal.kind

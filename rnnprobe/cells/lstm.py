@@ -72,7 +72,7 @@ def step(
 _SIGNALS = (
     Signal("c", "state"),
     Signal("h", "state", "output_size"),
-    *(Signal(gate, "gate") for gate in "ifgo"),
+    *(Signal(gate, "gate", activation="activation" if gate == "g" else "recurrent_activation") for gate in "ifgo"),
     *(Signal(f"{gate}_pre", "pre") for gate in "ifgo"),
 )
 _TF1_GATES = ("i", "g", "f", "o")
@@ -126,7 +126,7 @@ LSTM = replace(
             optional=True,
         ),
     ),
-    signals=(*_SIGNALS, Signal("h_unprojected", "hidden", needs="projection")),
+    signals=(*_SIGNALS, Signal("h_unprojected", "inner", needs="projection")),
     options=(FORGET_BIAS, ACTIVATION, SIGMOID, CELL_CLIP, PROJ_CLIP),
 )
 

@@ -62,11 +62,11 @@ def _terminate(number: int, frame: object) -> NoReturn:
 def main() -> NoReturn:
     """The console script: runs a command and exits with the status of `cli.md`."""
     signal.signal(signal.SIGTERM, _terminate)
-    verbose = bool({"-v", "--verbose"} & set(sys.argv[1:]))
+    said: set[str] = set()
     try:
-        status = rnnprobe.main(standalone_mode=False) or 0
+        status = rnnprobe.main(standalone_mode=False, obj=said) or 0
     except RnnprobeError as error:
-        if verbose:
+        if "verbose" in said:
             traceback.print_exc()
         _say(error)
         status = error.status
@@ -82,7 +82,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     except Exception as error:  # noqa: BLE001 (the last resort: a traceback never reaches the user unasked)
-        if verbose:
+        if "verbose" in said:
             traceback.print_exc()
         click.echo(plain(f"rnnprobe: a fault of rnnprobe's own: {type(error).__name__}: {error}"), err=True)
         click.echo("  please report it; -v shows the traceback", err=True)

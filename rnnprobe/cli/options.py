@@ -46,10 +46,25 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 """--json → `as_json: bool`."""
 
 
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No warnings on stderr.")
+"""-q → `quiet: bool`."""
+
+
+def _heard(ctx: click.Context, parameter: click.Parameter, verbose: bool) -> bool:
+    """Tells `rnnprobe.cli.main`, which shows tracebacks, when the command is gone."""
+    ctx.find_root().ensure_object(set).update({"verbose"} if verbose else ())
+    return verbose
+
+
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, callback=_heard, help="Say more; show the traceback of an error."
+)
+"""-v → `verbose: bool`."""
+
+
 def verbosity(function: F) -> F:
     """-q, -v → `quiet: bool`, `verbose: bool`."""
-    loud = click.option("-v", "--verbose", is_flag=True, help="Say more; show the traceback of an error.")
-    return click.option("-q", "--quiet", is_flag=True, help="No warnings on stderr.")(loud(function))
+    return quiet_option(verbose_option(function))
 
 
 def _number(text: str) -> float:

@@ -6,38 +6,28 @@ import hashlib
 import shlex
 import sys
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 
+from rnnprobe.inputs.file import path_of
 from rnnprobe.types import Checkpoint
 
 _PIECE = 1 << 20
 
 
 def provenance(checkpoint: Checkpoint, source: str) -> dict[str, str]:
-    """The command, the model and the input with their SHA-256, and the versions of the libraries that computed.
+    """The command, the model and the input with their SHA-256.
 
-    A checkpoint of several files is hashed as their concatenation, in the order of their names; of stdin there is no
-    hash.
+    A checkpoint of several files is hashed as their concatenation, in the order of `Checkpoint.files`; of standard
+    input there is no hash.
     """
-    name = source.partition(":/")[0]
     attributes = {
         "command": shlex.join(["rnnprobe", *sys.argv[1:]]),
         "model": str(checkpoint.path),
-        "model_sha256": _sha256(model_files(checkpoint.path)),
+        "model_sha256": _sha256(checkpoint.files),
         "input": source,
-        "library_versions": ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "numpy", "h5py")),
     }
-    path = Path(name if Path(name).is_file() else source.rpartition(":")[0] or source)
-    return {**attributes, "input_sha256": _sha256([path])} if path.is_file() else attributes
-
-
-def model_files(path: Path) -> list[Path]:
-    """The files that hold the weights of a checkpoint."""
-    if path.is_file():
-        return [path]
-    shards = sorted(path.parent.glob(f"{path.name}.data-?????-of-?????"))
-    return [path.with_name(f"{path.name}.index"), *shards]
+    path = path_of(source)
+    return attributes if path is None else {**attributes, "input_sha256": _sha256([path])}
 
 
 def _sha256(paths: Iterable[Path]) -> str:

@@ -36,7 +36,7 @@ _NOT_VERIFIED = {"status": "not verified", "reason": "this version does not run 
     default="states,gates",
     metavar="NAMES",
     show_default=True,
-    help="Signals by name (h,c,f,f_pre …), or states, gates, pre, hidden, all.",
+    help="Signals by name (h,c,f,f_pre …), or states, gates, pre, inner, all.",
 )
 @click.option("--vocab", type=click.Path(path_type=Path), metavar="FILE", help="Tokens of a text: .txt, .json, .pkl.")
 @click.option(
@@ -92,12 +92,14 @@ def command(
     from rnnprobe import formats, outputs, recover
     from rnnprobe.analysis.select import select
     from rnnprobe.cells.layers import chosen
-    from rnnprobe.cli.provenance import model_files, provenance
+    from rnnprobe.cli.provenance import provenance
+    from rnnprobe.inputs.file import path_of
     from rnnprobe.recover import stacks
     from rnnprobe.types import Recording
 
     checkpoint = formats.read(model)
-    sources = [*model_files(checkpoint.path), Path(source)]
+    given = (source, initial_state, reading["vocab"], reading["lengths"])
+    sources = [*checkpoint.files, *(path for path in map(path_of, given) if path is not None)]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
     whole = recover.network(checkpoint, overrides)
@@ -105,7 +107,7 @@ def command(
     if not quiet:
         say_assumptions(network)
     batches = _read(source, network, carry, quiet, reading)
-    signals = chosen(network.layers, record.replace(",", " ").split())
+    signals = chosen(network.layers, record)
     recording = Recording(network.layers, signals, batches, provenance(checkpoint, source), _NOT_VERIFIED)
     states = _states(initial_state, recording, quiet)
     if dry_run:
@@ -136,7 +138,6 @@ def _read(source: str, network: Any, carry: bool, quiet: bool, reading: dict[str
         stacks.entry(network),
         say=_speaker(quiet),
         vocabulary=vocabulary.read(vocab) if vocab is not None else None,
-        dtype=stacks.compute_dtype(network),
         batch_size=1 if carry else inputs.BATCH_SIZE,
         **reading,
     )

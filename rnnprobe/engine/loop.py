@@ -28,7 +28,7 @@ OUTPUT = "output"
 
 def compile_pass(
     layers: Sequence[Layer], record: Mapping[str, Sequence[str]], kept: set[str], dtype: str
-) -> Callable[[Mapping[str, Any], Any, States], tuple[Recorded, States]]:
+) -> Callable[[Mapping[str, Any], Mapping[str, Any], States], tuple[Recorded, States]]:
     """A function that runs layers of one direction over a block of steps.
 
     Args:
@@ -39,9 +39,10 @@ def compile_pass(
 
     Returns:
         `run(inputs, valid, states)`: `inputs` maps the names of what is not in this pass to `[time, batch, features]`;
-        `valid` is `[time, batch]` bool, or None where every step is valid; `states` are those before the block. Time
-        runs as the layers run: a backward pass is given its block reversed. Returns what was recorded and the states
-        after the block. A step that is not valid leaves the states as they are; its other signals mean nothing.
+        `valid` maps each layer to `[time, batch]` bool, or to None where every step is valid; `states` are those before
+        the block. Time runs as the layers run: a backward pass is given its block reversed. Returns what was recorded
+        and the states after the block. A step that is not valid leaves the layer's states as they are; its other
+        signals mean nothing.
     """
     weights = {
         layer.name: {part: tf.constant(array.astype(dtype)) for part, array in assemble(layer).items()}
@@ -49,14 +50,16 @@ def compile_pass(
     }
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
-    def run(inputs: Mapping[str, Any], valid: Any, states: States) -> tuple[Recorded, States]:
+    def run(inputs: Mapping[str, Any], valid: Mapping[str, Any], states: States) -> tuple[Recorded, States]:
         known = dict(inputs)
         recorded: Recorded = {}
         after: dict[str, Mapping[str, Any]] = {}
         for layer in layers:
             x = _merge(layer, [known[source] for source in layer.feed.sources])
             wanted = dict.fromkeys((*record.get(layer.name, ()), "h"))
-            steps, after[layer.name] = _run_layer(layer, weights[layer.name], x, valid, states[layer.name], wanted)
+            steps, after[layer.name] = _run_layer(
+                layer, weights[layer.name], x, valid[layer.name], states[layer.name], wanted
+            )
             known[layer.name] = steps["h"] + x if layer.settings["residual"] else steps["h"]
             recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}
             if layer.name in kept:

@@ -12,8 +12,8 @@ from rnnprobe.cells.layers import signal_sizes
 from rnnprobe.engine.loop import OUTPUT, compile_pass
 from rnnprobe.engine.passes import Pass, block_steps, plan
 from rnnprobe.engine.spool import Spool
-from rnnprobe.recover.stacks import compute_dtype
-from rnnprobe.types import Array, Batch, Block, Layer, Network
+from rnnprobe.recover import stacks
+from rnnprobe.types import Array, Batch, Block, Layer, Mask, Network
 
 Initial = Mapping[str, Mapping[str, Array]]
 """Layer → state → `[sequences, size]`, for all sequences of the input."""
@@ -39,7 +39,7 @@ def trace(
     Yields:
         Blocks, `[time, batch, size]`; states of skipped steps are held, other signals of them NaN; NaN past a length.
     """
-    dtype = compute_dtype(network)
+    dtype = stacks.compute_dtype(network.layers)
     source = _Source(network, dtype)
     work = [(one, compile_pass(one.layers, record, set(one.kept), dtype)) for one in plan(network.layers)]
     ends: dict[str, dict[str, Array]] = {}
@@ -84,22 +84,15 @@ class _Source:
 
     def __init__(self, network: Network, dtype: str) -> None:
         self._dtype = dtype
-        self._features = next(layer.input_size for layer in network.layers)
-        names = {layer.name for layer in network.layers}
-        self.name = next(s for layer in network.layers for s in layer.feed.sources if s not in names)
+        self._features = stacks.entry(network).features
+        self.name = stacks.outside(network)
         self._table = network.embeddings[0].table.load().astype(dtype) if network.embeddings else None
-        masks = [layer.feed.mask for layer in network.layers if layer.feed.mask is not None]
-        self._mask = masks[0] if masks else None
-        self._mask_of_ids = bool(masks) and masks[0].source in {embedding.name for embedding in network.embeddings}
 
-    def load(self, batch: Batch, start: int, stop: int) -> tuple[Array, Array]:
-        """Steps `start … stop`: x `[time, batch, features]`, and which of them are run `[time, batch]`."""
+    def load(self, batch: Batch, start: int, stop: int) -> tuple[Array, _Valid]:
+        """Steps `start … stop`: x `[time, batch, features]`, and which of them are run."""
         steps = batch.load(start, stop).swapaxes(0, 1)
-        valid = np.arange(start, stop)[:, None] < batch.lengths[None, :]
-        if self._mask is not None and (steps.ndim == 2) == self._mask_of_ids:
-            same = steps == self._mask.value
-            valid &= ~(same if self._mask_of_ids else same.all(axis=-1))
-        return self._embed(steps), valid
+        inside = np.arange(start, stop)[:, None] < batch.lengths[None, :]
+        return self._embed(steps), _Valid(steps, inside, self._table is not None)
 
     def _embed(self, steps: Array) -> Array:
         if steps.ndim == 3:
@@ -109,6 +102,26 @@ class _Source:
         one_hot = np.zeros((*steps.shape, self._features), self._dtype)
         np.put_along_axis(one_hot, steps[..., None], 1.0, axis=-1)
         return one_hot
+
+
+class _Valid:
+    """Which steps of a stretch are run, `[time, batch]` bool: those inside the lengths that a layer's mask leaves."""
+
+    def __init__(self, steps: Array, inside: Array, ids: bool) -> None:
+        self.inside = inside
+        self._steps = steps
+        self._ids = ids
+        self._known: dict[Mask, Array] = {}
+
+    def of(self, layer: Layer) -> Array:
+        """For one layer. A mask of ids says nothing of floats that were given in the place of the embedding."""
+        mask = layer.feed.mask
+        if mask is None or self._ids != (self._steps.ndim == 2):
+            return self.inside
+        if mask not in self._known:
+            same = self._steps == mask.value
+            self._known[mask] = self.inside & ~(same if self._ids else same.all(axis=-1))
+        return self._known[mask]
 
 
 def _run_pass(
@@ -131,21 +144,22 @@ def _run_pass(
     states: Any = {name: begin[name] for name in names}
     for number, start in enumerate(starts):
         stop = min(start + stretch, batch.steps)
-        x, valid = source.load(batch, start, stop)
+        x, masks = source.load(batch, start, stop)
         inputs = {name: np.ascontiguousarray(spools[name].read(start, stop)[turn]) for name in one.reads}
         inputs[source.name] = np.ascontiguousarray(x[turn])
-        recorded, states = run(inputs, None if valid.all() else valid[turn], states)
+        valid = {layer.name: masks.of(layer) for layer in one.layers}
+        ragged = not all(rows.all() for rows in valid.values())
+        recorded, states = run(inputs, {name: rows[turn] if ragged else None for name, rows in valid.items()}, states)
         signals = {
             layer: {name: array.numpy()[turn] for name, array in kept.items()} for layer, kept in recorded.items()
         }
         for name in one.kept:
             spools[name].write(start, signals[name].pop(OUTPUT))
-        inside = np.arange(start, stop)[:, None] < batch.lengths[None, :]
         last = number == len(starts) - 1
         yield Block(
             batch,
             start,
-            {layer.name: _blank(layer, signals[layer.name], valid, inside) for layer in one.layers},
+            {layer.name: _blank(layer, signals[layer.name], valid[layer.name], masks.inside) for layer in one.layers},
             {name: begin[name] for name in names} if number == 0 else {},
             {name: {state: a.numpy() for state, a in states[name].items()} for name in names} if last else {},
         )

@@ -18,7 +18,7 @@ from rnnprobe.formats import dtypes, files, graph, pieces, protos
 from rnnprobe.formats.apart import apart, notes_on
 from rnnprobe.formats.format import Format
 from rnnprobe.formats.ordered import slice_key
-from rnnprobe.formats.shards import INDEX, Shards, Stored
+from rnnprobe.formats.shards import INDEX, SHARD, Shards, Stored
 from rnnprobe.formats.table import Table, open_table
 from rnnprobe.types import Checkpoint, Tensor
 
@@ -46,12 +46,20 @@ def read(prefix: Path) -> Checkpoint:
         tensors=tensors,
         set_apart=set_apart,
         graph=parsed,
+        files=stored(prefix),
         writer=writer,
         notes=(*notes, *notes_on(set_apart)),
     )
 
 
 FORMAT = Format(NAME, matches, read)
+
+
+def stored(prefix: Path) -> tuple[Path, ...]:
+    """The files of a bundle: its index, and its shards in order."""
+    names = sorted(entry.name for entry in prefix.parent.iterdir() if entry.name.startswith(prefix.name))
+    shards = [prefix.with_name(name) for name in names if SHARD.fullmatch(name[len(prefix.name) :])]
+    return files.beside(prefix, INDEX), *shards
 
 
 def contents(prefix: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:

@@ -133,6 +133,7 @@ def read(path: Path) -> Checkpoint:
         tensors=tensors,
         set_apart=set_apart,
         graph=parsed,
+        files=tuple(found),
         writer=writer,
         notes=notes_on(set_apart),
     )

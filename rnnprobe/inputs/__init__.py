@@ -45,7 +45,6 @@ def read(
     steps: str | slice | None = None,
     batch_size: int = BATCH_SIZE,
     input_format: str | None = None,
-    dtype: str = "float32",
 ) -> tuple[Batch, ...]:
     """The sequences of `source`, none loaded, in batches.
 
@@ -68,7 +67,6 @@ def read(
         steps: the steps of each to take, `A:B`.
         batch_size: sequences in a batch, at most.
         input_format: the name of a reader, where neither suffix nor content tells.
-        dtype: the floats that the network computes with: float64 input is said to be rounded to them.
 
     Raises:
         BadInput: no such file; a damaged one; wrong rank or width; an id outside of the vocabulary; no sequence.
@@ -91,8 +89,8 @@ def read(
         if exc.path is None and path is not None:
             raise type(exc)(exc.message, path=path, hint=exc.hint) from exc
         raise
-    if sequences.width is not None and sequences.dtype == "float64" and dtype != "float64" and not found.written:
-        say(f"the input is float64; the network computes with {dtype}, to which it is rounded")
+    if sequences.width is not None and sequences.dtype == "float64" != entry.dtype and not found.written:
+        say(f"the input is float64; the network computes with {entry.dtype}, to which it is rounded")
     return made
 
 

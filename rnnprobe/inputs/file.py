@@ -90,6 +90,14 @@ def locate(source: str | Path) -> File:
     return File(str(path), status.st_size, suffix, key, lambda: path.open("rb", buffering=0))
 
 
+def path_of(source: object) -> Path | None:
+    """The file that `source` names, without the key in it; None for standard input, arrays and what is no file."""
+    if not isinstance(source, str | Path) or str(source) == "-":
+        return None
+    path = _split(source)[0]
+    return path if path.is_file() else None
+
+
 def _split(source: str | Path) -> tuple[Path, str]:
     """The path and the key; a key may hold colons, and so may a path."""
     text = str(source)

@@ -20,6 +20,7 @@ from rnnprobe.inputs import hdf5, npy, npz
 from rnnprobe.inputs.collection import listed
 from rnnprobe.inputs.file import File, locate
 from rnnprobe.inputs.found import Grid, Request, Say, memory
+from rnnprobe.recover.stacks import compute_dtype
 from rnnprobe.types import Array, Layer
 
 _WHOLE = ""  # the name of an array that has none
@@ -33,7 +34,7 @@ def _silent(line: str) -> None:
 def read(
     source: object, layers: tuple[Layer, ...], sequences: int, *, say: Say = _silent
 ) -> dict[str, dict[str, Array]]:
-    """Layer → state → `[sequences, size]`, in the dtype that the layer computes in (float64 or float32).
+    """Layer → state → `[sequences, size]`, in the dtype that the network computes with (float64 or float32).
 
     Args:
         source: a path (`.npz`, `.npy`, HDF5, with `:key` for a group in it, a trace), a mapping of arrays (by
@@ -108,6 +109,7 @@ def _states(
     arrays: Mapping[str, Grid], layers: tuple[Layer, ...], sequences: int, say: Say
 ) -> dict[str, dict[str, Array]]:
     alone = len(layers) == 1
+    dtype = np.dtype(compute_dtype(layers))
     result: dict[str, dict[str, Array]] = {}
     used: set[str] = set()
     absent: list[str] = []
@@ -121,12 +123,12 @@ def _states(
         if lacking:
             absent.append(layer.name)
         result[layer.name] = {
-            state: np.zeros((sequences, size), _dtype(layer))
+            state: np.zeros((sequences, size), dtype)
             if name is None
-            else _fitted(layer, state, size, arrays[name], sequences, say)
+            else _fitted(layer, state, size, arrays[name], sequences, dtype, say)
             for (state, size), name in zip(sizes.items(), found.values(), strict=True)
         }
-    _check_names(arrays, used, layers, absent)
+    _check_names(arrays, used, layers)
     if absent:
         say(f"no initial state is given for {', '.join(absent)}: zeros")
     return result
@@ -180,8 +182,8 @@ def _structure(
     return BadInput(message, hint=hint)
 
 
-def _fitted(layer: Layer, state: str, size: int, grid: Grid, sequences: int, say: Say) -> Array:
-    """A state as `[sequences, size]`."""
+def _fitted(layer: Layer, state: str, size: int, grid: Grid, sequences: int, target: np.dtype[Any], say: Say) -> Array:
+    """A state as `[sequences, size]` of the dtype `target`."""
     what = f"{layer.name}/{state}"
     grid.check()
     if grid.dtype.kind == "b":
@@ -191,7 +193,6 @@ def _fitted(layer: Layer, state: str, size: int, grid: Grid, sequences: int, say
             f"{what} is {grid.words}; expected [{sequences}, {size}], a row for each sequence, or [{size}] for all",
             hint=_axes_hint(layer, state, grid.shape, size),
         )
-    target = _dtype(layer)
     values = grid.whole()
     if grid.shape == (1, size) and sequences > 1:
         say(f"{what} is [1, {size}]: each of the {sequences} sequences starts from it")
@@ -215,16 +216,10 @@ def _axes_hint(layer: Layer, state: str, shape: tuple[int, ...], size: int) -> s
     return ""
 
 
-def _check_names(arrays: Mapping[str, Grid], used: set[str], layers: tuple[Layer, ...], absent: list[str]) -> None:
+def _check_names(arrays: Mapping[str, Grid], used: set[str], layers: tuple[Layer, ...]) -> None:
     """Refuses names that belong to no layer; a trace may hold what it likes besides its final states."""
     rest = [name for name in arrays if name not in used]
     if not rest or any(name.rpartition("/")[2].startswith("final_") for name in used):
         return
     names = ", ".join(f"{layer.name}/{state}" for layer in layers for state in layer.cell.states)
     raise BadInput(f"{rest[0] or 'an array without a name'!r} is the state of no layer; expected {names}")
-
-
-def _dtype(layer: Layer) -> np.dtype[Any]:
-    """What the layer computes in."""
-    wide = any(tensor.dtype == "float64" for tensor in layer.weights.values())
-    return np.dtype(np.float64 if wide else np.float32)

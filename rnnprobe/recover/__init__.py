@@ -47,14 +47,22 @@ def network(checkpoint: Checkpoint, overrides: Overrides = Overrides()) -> Netwo
         from rnnprobe.recover import keras
 
         found = keras.recover(checkpoint)
+        claimed: set[str] = set()
     else:
         from rnnprobe.recover import names
 
         found = names.recover(checkpoint, overrides.cell)
+        claimed = {layer.cell.name for layer in found.layers}
         if checkpoint.graph is not None:
             from rnnprobe.recover import graph
 
             found = graph.refine(found)
+    if overrides.cell is not None and overrides.cell not in claimed:
+        raise BadInput(
+            f"nothing in it is a {overrides.cell}, as far as names and shapes go",
+            path=checkpoint.path,
+            hint=f"`rnnprobe inspect {checkpoint.path}` lists what could be which cell",
+        )
     return _override(_trim(found), overrides.options)
 
 
@@ -72,8 +80,8 @@ def _override(found: Network, options: Mapping[str, OptionValue]) -> Network:
     """Sets what the user said on every layer that has the option."""
     for name in options:
         takers = [layer for layer in found.layers if name in layer.options and _open(layer, name)]
-        if not takers and found.layers:
-            cells = ", ".join(sorted({layer.cell.title for layer in found.layers}))
+        if not takers:
+            cells = ", ".join(sorted({layer.cell.title for layer in found.layers})) or "nothing recurrent"
             raise BadInput(
                 f"no layer takes {name} (the file holds {cells})",
                 path=found.checkpoint.path,

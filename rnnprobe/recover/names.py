@@ -119,7 +119,6 @@ def _scopes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[_Match], 
             for cell in CELLS
             if (weights := roles[scope].get(cell.name)) and (sizes := fit(cell, weights))
         ]
-        known = {tensor.name for match in matches for tensor in match.weights.values()}
         best = next((match for match in matches if match.named), matches[0] if matches else None)
         if best is None:
             continue

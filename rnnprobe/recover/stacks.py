@@ -85,29 +85,41 @@ def _readers(layers: Iterable[Layer], source: str) -> str:
     return ", ".join(layer.name for layer in layers if source in layer.feed.sources)
 
 
+def outside(network: Network) -> str:
+    """The one name outside of the layers that a selected network reads: an embedding, or what the user gives."""
+    names = {layer.name for layer in network.layers}
+    return next(source for layer in network.layers for source in layer.feed.sources if source not in names)
+
+
 def entry(network: Network) -> Entry:
     """What a selected network takes from the user.
 
     Raises:
         BadInput: the layers at the front disagree about the width of their input.
     """
-    names = {layer.name for layer in network.layers}
-    fronts = [layer for layer in network.layers if not names & set(layer.feed.sources)]
-    widths = {layer.input_size for layer in fronts}
-    if len(widths) > 1:
-        listed = "\n".join(f"{layer.name}: {layer.input_size}" for layer in fronts)
+    source = outside(network)
+    widths = {layer.name: _width(layer, network) for layer in network.layers if source in layer.feed.sources}
+    if len(set(widths.values())) > 1:
+        listed = "\n".join(f"{name}: {width}" for name, width in widths.items())
         raise BadInput(
             "the layers at the front want inputs of different widths",
             path=network.checkpoint.path,
             hint=f"choose one with --layer:\n{listed}",
         )
-    features = widths.pop()
+    features, dtype = next(iter(widths.values())), compute_dtype(network.layers)
     if network.embeddings:
-        return Entry(features, network.embeddings[0].table.shape[0], True)
-    return Entry(features, features, False)
+        return Entry(features, network.embeddings[0].table.shape[0], True, dtype)
+    return Entry(features, features, False, dtype)
 
 
-def compute_dtype(network: Network) -> str:
+def _width(layer: Layer, network: Network) -> int:
+    """The features that a layer takes from outside, where other layers may stand beside it."""
+    if layer.feed.merge != "concat":
+        return layer.input_size
+    return layer.input_size - sum(network[s].output_size for s in layer.feed.sources if s != outside(network))
+
+
+def compute_dtype(layers: Iterable[Layer]) -> str:
     """`float64` where a weight is stored so, else `float32`: smaller floats are computed with as float32."""
-    stored = {tensor.dtype for layer in network.layers for tensor in layer.weights.values()}
+    stored = {tensor.dtype for layer in layers for tensor in layer.weights.values()}
     return "float64" if "float64" in stored else "float32"

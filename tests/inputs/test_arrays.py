@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -66,7 +67,7 @@ def test_float64_is_said_once() -> None:
     said: list[str] = []
     assert read(x, FLOATS, said)[0].dtype == "float64"
     assert said == ["the input is float64; the network computes with float32, to which it is rounded"]
-    read(x, FLOATS, said := [], dtype="float64")
+    read(x, replace(FLOATS, dtype="float64"), said := [])
     assert said == []
 
 
@@ -110,12 +111,12 @@ def test_not_finite_is_said_once_with_its_place() -> None:
     x = np.zeros((3, 4, 3))
     x[1, 2, 0], x[2, 3, 1] = np.nan, np.inf
     said: list[str] = []
-    batch = read(x, FLOATS, said, dtype="float64")[0]
+    batch = read(x, replace(FLOATS, dtype="float64"), said)[0]
     batch.load(0, 4)
     assert said == ["the input holds nan at sequence 1, step 2, feature 0"]
-    read(x, FLOATS, said := [], dtype="float64", lengths=[4, 2, 3])
+    read(x, replace(FLOATS, dtype="float64"), said := [], lengths=[4, 2, 3])
     assert said == [], "past a length nothing counts"
-    read(x, FLOATS, said := [], dtype="float64", select="2", steps="2:")
+    read(x, replace(FLOATS, dtype="float64"), said := [], select="2", steps="2:")
     assert said == ["the input holds inf at sequence 2, step 3, feature 1"]
 
 
