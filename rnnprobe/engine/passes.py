@@ -62,5 +62,5 @@ def block_steps(work: Pass, record: Mapping[str, Sequence[str]], batch: int, ite
     for layer in work.layers:
         sizes = signal_sizes(layer)
         width += sum(sizes[name] for name in record.get(layer.name, ()))
-        width += layer.input_size + 4 * layer.units
+        width += layer.input_size + max(1, len(layer.cell.gates)) * layer.units
     return max(1, min(_MOST_STEPS, _BLOCK_BYTES // max(1, width * batch * itemsize)))

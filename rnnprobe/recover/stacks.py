@@ -42,7 +42,7 @@ def select(network: Network, layers: Sequence[Layer] = ()) -> Network:
 
     Args:
         network: the whole.
-        layers: those that the user asked for; what feeds them comes along. None: the only stack there is.
+        layers: those that the user asked for; what feeds them comes along. If none, the only stack there is.
 
     Raises:
         BadInput: nothing recurrent, several stacks and no choice, or layers that need different inputs.
