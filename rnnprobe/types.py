@@ -76,12 +76,26 @@ class KerasConfig:
     Attributes:
         model: the object with `class_name` and `config`.
         version: the `keras_version` that wrote it, or empty.
-        backend: `tensorflow`, `theano` …, or empty.
     """
 
     model: Mapping[str, Any]
     version: str = ""
-    backend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects of a TensorFlow 2 checkpoint: models, layers, cells, each an attribute of another.
+
+    Attributes:
+        paths: tensor → the attributes that lead to its variable (`("encoder", "cell", "kernel")`), whatever the tensor
+            is stored as.
+        names: tensor → the variable's own name (`lstm/lstm_cell/kernel`), where the file tells it.
+        configs: an object's path, joined by slashes → its Keras configuration, where one came along.
+    """
+
+    paths: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, str] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +108,11 @@ class Checkpoint:
         tensors: everything stored, by name, in the file's own order.
         set_apart: names of tensors that are no weights, and what they are (`Adam slot of x`, `moving average of x`,
             `counter`).
-        groups: for Keras files, the stored layer → names of its tensors, in the order that the writer gave them.
+        groups: for Keras files, the stored layer → names of its tensors, in the order that the writer gave them; for
+            object checkpoints, each object with variables of its own, and each layer of a Keras model in its order.
         config: the Keras configuration, where one came along.
         graph: the `MetaGraphDef` or `GraphDef` that came along, as a parsed protobuf message.
+        objects: what the tensors are attributes of, where the checkpoint is one of objects.
         files: every file that was read or that holds its tensors.
         writer: the framework release that wrote the file (`TensorFlow 1.4.0`, `Keras 2.2.4`), or empty.
         notes: what the reader noticed and a report should say.
@@ -109,6 +125,7 @@ class Checkpoint:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     config: KerasConfig | None = None
     graph: Any = None
+    objects: Objects | None = None
     files: tuple[Path, ...] = ()
     writer: str = ""
     notes: tuple[str, ...] = ()
@@ -208,7 +225,7 @@ class Cell:
     Attributes:
         name: unique among `rnnprobe.cells.CELLS`.
         title: for the reports.
-        framework: `tf1` or `keras`: whose storage the weights follow.
+        framework: `tf1`, `keras` or `sonnet`: whose storage the weights follow.
         scopes: the variable scopes that TensorFlow 1 gave it, in each era (without a `_1` suffix).
         classes: the class names that a Keras config or a name scope knows it by.
         weights: what it stores.
@@ -226,7 +243,7 @@ class Cell:
 
     name: str
     title: str
-    framework: Literal["tf1", "keras"]
+    framework: Literal["tf1", "keras", "sonnet"]
     scopes: tuple[str, ...]
     classes: tuple[str, ...]
     weights: tuple[Weight, ...]

@@ -36,7 +36,6 @@ _LEFT_OUT = {
     r"cudnn_compat_.*": "cuDNN-compatible cells",
     r"attn.*": "attention wrappers",
     r"highway.*|multi_hw_out|inproj|outproj": "wrappers with variables of their own",
-    r"seq2seq": "initial states handed from layer to layer",
 }
 
 
@@ -98,7 +97,7 @@ def case_rows(case: Path) -> Iterator[Row]:
         yield Row(release, name, file.name, "ok" if close else "FAILED", largest, len(differences), reason)
 
 
-WEIGHTS_ALONE = ("weights_only.h5", "w.weights.h5", "model.weights.h5")
+WEIGHTS_ALONE = ("weights_only.h5", "w.weights.h5", "model.weights.h5", "tfw")
 """Keras files without a configuration."""
 
 
@@ -109,8 +108,8 @@ def tensorflow_files(case: Path) -> list[Path]:
 
 def keras_files(case: Path) -> list[Path]:
     """Every file of a Keras case, of the formats that are read."""
-    names = ("model.h5", *WEIGHTS_ALONE, "m.keras")
-    return [case / name for name in names if (case / name).exists()]
+    names = ("model.h5", *WEIGHTS_ALONE, "m.keras", "sm")
+    return [case / name for name in names if (case / name).exists() or (case / f"{name}.index").exists()]
 
 
 def difference(expected: Any, got: Any) -> float:
@@ -277,11 +276,16 @@ def keras_differences(file: Path, release: str, kind: Mapping[str, Any], data: M
         assert [sizes for _, sizes in found] == [sizes for _, sizes in known], f"without its configuration: {found}"
     x = data["x"].astype("int64") if network.embeddings else data["x"]
     trace = rnnprobe.trace(network, x, record="all")
-    top = [layer for layer in network.layers if not _feeds_another(layer.name, network)]
+    top = [layer.name for layer in network.layers if not _feeds_another(layer.name, network)]
+    if kind["case"] == "seq2seq":  # the decoder starts from the states in which the encoder ended
+        encoder, decoder = top
+        final = trace.layers[encoder].final
+        start = {encoder: {name: np.zeros_like(a) for name, a in final.items()}, decoder: dict(final)}
+        trace, top = rnnprobe.trace(network, x, record="all", initial_state=start), [decoder]
     stack = list(_flat(kind["config"]))
     place = max(k for k, (name, _) in enumerate(stack) if name not in ("Dense", "Dropout"))
     name, config = stack[place]
-    got = _keras_output(name, config, [trace.layers[layer.name] for layer in top], release)
+    got = _keras_output(name, config, [trace.layers[name] for name in top], release)
     if place + 1 < len(stack):
         weights = [data[f"w{k}"] for k in range(sum(re.fullmatch(r"w\d+", key) is not None for key in data))]
         got = got @ weights[-2] + weights[-1]

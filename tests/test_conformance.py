@@ -13,14 +13,7 @@ from rnnprobe.cells import CELLS
 from .conformance import case_rows, keras_files, tensorflow_files
 from .conftest import DATA
 
-# Models in tests/data/keras that were made for its wiring alone have tests of their own in tests/recover.
-_WIRING = {"back", "bilayers", "concat", "nested_functional", "seq2seq", "shared"}
-CASES = sorted(
-    path.parent
-    for folder in ("conformance", "keras")
-    for path in (DATA / folder).glob("*/*/case.json")
-    if path.parent.name not in _WIRING
-)
+CASES = sorted(path.parent for folder in ("conformance", "keras") for path in (DATA / folder).glob("*/*/case.json"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
@@ -38,6 +31,11 @@ def test_no_cell_lacks_a_golden():
         for layer in rnnprobe.open(file).layers
     }
     assert held == {cell.name for cell in CELLS}
+
+
+def test_no_kind_of_keras_file_lacks_a_golden():
+    held = {file.name for case in CASES for file in keras_files(case)}
+    assert held >= {"model.h5", "weights_only.h5", "m.keras", "model.weights.h5", "w.weights.h5"}
 
 
 @pytest.mark.skipif("RNNPROBE_CONFORMANCE" not in os.environ, reason="RNNPROBE_CONFORMANCE does not name a folder")

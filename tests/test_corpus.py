@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -41,6 +42,12 @@ MODELS = [
     Published("textgenrnn", "textgenrnn/textgenrnn/textgenrnn_weights.hdf5", source="ids"),
     Published("textgenrnn", "textgenrnn/textgenrnn/textgenrnn_weights.hdf5"),
     Published("music-tagger", "music-tagger/data/music_tagger_crnn_weights_tensorflow.h5"),
+    Published("kws-basiclstm-s", "kws/Pretrained_models/Basic_LSTM/Basic_LSTM_S.pb"),
+    Published("kws-lstm-s", "kws/Pretrained_models/LSTM/LSTM_S.pb"),
+    Published("kws-gru-s", "kws/Pretrained_models/GRU/GRU_S.pb"),
+    Published("kws-crnn-s", "kws/Pretrained_models/CRNN/CRNN_S.pb"),
+    Published("mnist-rows-lstm", "mnist-rows/tests/models/lstm/frozen.pb"),
+    Published("mnist-rows-gru", "mnist-rows/tests/models/gru"),
 ]
 
 
@@ -97,7 +104,7 @@ def test_forget_bias_of_shakespeare_is_in_its_graph_alone(corpus):
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "rnnprobe", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True)
+    return subprocess.run(line, capture_output=True, text=True, env={**os.environ, "COLUMNS": "140"})
 
 
 @pytest.mark.parametrize("path", ["t2t-shards", "degas-cnn/models/degas/1"])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Figures:
     Attributes:
         norm: Frobenius (Euclidean of a vector).
         radius: the largest absolute eigenvalue of a square recurrent block; None of any other.
-        least, mean, most, std: of the elements; std is that of the population.
+        min, mean, max, std: of the elements; std is that of the population.
         zeros: the share of exact zeros, of all elements.
         counts: how many of the finite elements lie in each bin; empty if there are none.
         edges: of the bins, one more than `counts`.
@@ -39,9 +40,9 @@ class Figures:
 
     norm: float
     radius: float | None
-    least: float
+    min: float
     mean: float
-    most: float
+    max: float
     std: float
     zeros: float
     counts: tuple[int, ...]
@@ -50,15 +51,19 @@ class Figures:
     first: tuple[int, ...] | None
 
 
-def figures(blocks: Iterable[GateSlice]) -> Iterator[tuple[GateSlice, Figures]]:
+def figures(blocks: Iterable[GateSlice], path: Path | None = None) -> Iterator[tuple[GateSlice, Figures]]:
     """The figures of each block; a stretch of stored rows is read once for all blocks that lie in it.
+
+    Args:
+        blocks: the blocks.
+        path: of the file, for messages.
 
     Raises:
         BadInput: values can't be read, or are no real numbers.
     """
     for _, together in groupby(blocks, key=lambda block: (block.tensor.name, block.rows.start, block.rows.stop)):
         tallies = [_Tally(block) for block in together]
-        stretches = _Stretches(tallies[0].block)
+        stretches = _Stretches(tallies[0].block, path)
         for start, rows in stretches:
             for tally in tallies:
                 tally.meet(start, tally.cut(rows))
@@ -77,14 +82,14 @@ class _Tally:
     total: float = 0.0
     squares: float = 0.0
     deviations: float = 0.0
-    least: float = math.inf
-    most: float = -math.inf
+    min: float = math.inf
+    max: float = -math.inf
     zeros: int = 0
     nonfinite: int = 0
     first: tuple[int, ...] | None = None
     # Of the finite elements alone, for the histogram.
-    low: float = math.inf
-    high: float = -math.inf
+    finite_min: float = math.inf
+    finite_max: float = -math.inf
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     kept: list[NDArray[np.float64]] = field(default_factory=list)
 
@@ -102,15 +107,18 @@ class _Tally:
             self.total += float(values.sum())
             self.squares += float(np.square(values).sum())
         self.zeros += int(np.count_nonzero(values == 0))
-        self.least = float(np.minimum(self.least, values.min()))
-        self.most = float(np.maximum(self.most, values.max()))
+        self.min = float(np.minimum(self.min, values.min()))
+        self.max = float(np.maximum(self.max, values.max()))
         if not finite.all():
             if self.first is None:
                 self.first = self._place(start, np.argwhere(~finite)[0])
             self.nonfinite += int(np.count_nonzero(~finite))
             values = values[finite]
         if values.size:
-            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+            self.finite_min, self.finite_max = (
+                min(self.finite_min, float(values.min())),
+                max(self.finite_max, float(values.max())),
+            )
 
     def spread(self, values: NDArray[np.float64]) -> None:
         """Takes what needs the mean and the extremes: deviations, histogram, and the whole of a recurrent square."""
@@ -118,11 +126,11 @@ class _Tally:
             self.kept.append(values)
         with np.errstate(invalid="ignore", over="ignore"):
             self.deviations += float(np.square(values - self.mean).sum())
-        if self.low < self.high:
+        if self.finite_min < self.finite_max:
             finite = values[np.isfinite(values)] if self.nonfinite else values.ravel()
             # The distance of two finite numbers need not be finite; that of their halves is.
-            scale = 1.0 if math.isfinite(self.high - self.low) else 0.5
-            low, high = self.low * scale, self.high * scale
+            scale = 1.0 if math.isfinite(self.finite_max - self.finite_min) else 0.5
+            low, high = self.finite_min * scale, self.finite_max * scale
             place = (finite * scale - low) / (high - low) * BINS
             self.counts += np.bincount(np.minimum(place.astype(np.int64), BINS - 1), minlength=BINS)
 
@@ -140,9 +148,9 @@ class _Tally:
         return Figures(
             norm=math.sqrt(self.squares),
             radius=self._radius() if self.is_recurrent else None,
-            least=self.least if self.size else math.nan,
+            min=self.min if self.size else math.nan,
             mean=self.mean,
-            most=self.most if self.size else math.nan,
+            max=self.max if self.size else math.nan,
             std=math.sqrt(self.deviations / self.size) if self.size else math.nan,
             zeros=self.zeros / self.size if self.size else math.nan,
             counts=counts,
@@ -153,7 +161,7 @@ class _Tally:
 
     def _histogram(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
         """Counts and edges; a single bin where all elements are one number."""
-        low, high = self.low, self.high
+        low, high = self.finite_min, self.finite_max
         if low < high:
             edges = tuple(low * (1 - k / BINS) + high * (k / BINS) for k in range(BINS + 1))
             return tuple(int(count) for count in self.counts), edges
@@ -185,8 +193,8 @@ class _Stretches:
     They can be gone through twice; where there is one alone, it is read once.
     """
 
-    def __init__(self, block: GateSlice) -> None:
-        self._tensor, rows = block.tensor, block.rows
+    def __init__(self, block: GateSlice, path: Path | None) -> None:
+        self._tensor, rows, self._path = block.tensor, block.rows, path
         step = max(_STRETCH // max(math.prod(self._tensor.shape[1:]), 1), 1)
         self._starts = range(rows.start, rows.stop, step)
         self._stop = rows.stop
@@ -196,17 +204,19 @@ class _Stretches:
         for start in self._starts:
             rows = self._held
             if rows is None:
-                rows = _real(self._tensor, slice(start, min(start + self._starts.step, self._stop)))
+                rows = _real(self._tensor, slice(start, min(start + self._starts.step, self._stop)), self._path)
             if len(self._starts) == 1:
                 self._held = rows
             yield start, rows
 
 
-def _real(tensor: Tensor, rows: slice) -> NDArray[np.float64]:
+def _real(tensor: Tensor, rows: slice, path: Path | None) -> NDArray[np.float64]:
+    values = tensor.load(rows)
     try:
-        values = tensor.load(rows)
-        if values.dtype.kind != "c":
-            return values.astype(np.float64)
+        return values.astype(np.float64, casting="same_kind")
     except (TypeError, ValueError) as exc:
-        raise BadInput(f"{tensor.name} holds {tensor.dtype} values, expected real numbers") from exc
-    raise BadInput(f"{tensor.name} holds {tensor.dtype} values, expected real numbers")
+        raise BadInput(
+            f"{tensor.name} holds {tensor.dtype} values, expected real numbers",
+            path=path,
+            hint="--layer and --part choose the others; `rnnprobe shapes` needs no values",
+        ) from exc

@@ -1,35 +1,41 @@
-"""What a trace would hold, before it is run."""
+"""What a trace would hold, before it is run: the report of `rnnprobe trace --dry-run`.
+
+The keys of its rows, in JSON as here: layer, signal, shape (sequences, steps of the longest, units), bytes (padding
+left out).
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from rnnprobe.cells.layers import signal_sizes
+from rnnprobe.analysis import words
+from rnnprobe.outputs import layout
 from rnnprobe.types import Column, Recording, Report
+
+_COLUMNS = (
+    Column("layer", "layer"),
+    Column("signal", "signal"),
+    Column("shape", "[sequence, time, unit]", words.shape, right=True),
+    Column("bytes", "size", words.size, right=True),
+)
 
 
 def forecast(recording: Recording, dtype: str) -> tuple[Report, ...]:
-    """The arrays that a trace would hold: a row a signal, `[sequence, time, unit]`, and their bytes.
+    """The arrays that a trace would hold: a row for each signal, and their bytes.
 
     Args:
         recording: what would be recorded.
         dtype: of the values in the file.
     """
-    rows: list[dict[str, Any]] = []
-    width = np.dtype(dtype).itemsize
-    for layer in recording.layers:
-        sizes = signal_sizes(layer)
-        for signal in recording.signals[layer.name]:
-            shape = [recording.sequences, recording.steps, sizes[signal]]
-            steps = sum(int(batch.lengths.sum()) for batch in recording.batches)
-            rows.append({"layer": layer.name, "signal": signal, "shape": shape, "bytes": steps * sizes[signal] * width})
-    columns = (
-        Column("layer", "layer"),
-        Column("signal", "signal"),
-        Column("shape", "[sequence, time, unit]", lambda shape: " × ".join(f"{n:,}" for n in shape), right=True),
-        Column("bytes", "bytes", lambda n: f"{n:,}", right=True),
+    sizes = layout.value_sizes(recording, dtype)
+    rows = tuple(
+        {
+            "layer": layer.name,
+            "signal": field.name,
+            "shape": list(field.shape),
+            "bytes": sizes[layer.name, field.name],
+        }
+        for layer in recording.layers
+        for field in layout.fields(recording, layer, dtype)
+        if field.kind
     )
-    total = sum(row["bytes"] for row in rows)
-    return (Report("forecast", "What would be recorded", columns, tuple(rows), (f"{total:,} bytes in all",)),)
+    note = f"{words.count(sum(sizes.values()))} bytes in all"
+    return (Report("forecast", "What would be recorded", _COLUMNS, rows, (note,)),)

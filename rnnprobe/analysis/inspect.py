@@ -5,8 +5,8 @@ Reports and the keys of their rows, in JSON as here:
     file        path, format, writer, sources (what came with the weights), tensors, parameters and bytes (of all that
                 is not set apart), set_apart (how many tensors), unavailable (how many whose values can't be read)
     layers      number, layer, scope, cell, title, input_size, units, output_size, direction, fed_by, merge, mask,
-                feed_evidence, feed (these four in words), gates (in stored order), spelled (the writer's letters for
-                them), dtype, parameters, stack (its number; layers of different stacks don't feed each other)
+                feed_evidence, feed (these four in words), gate_order (as stored), spelled (the writer's letters for the
+                gates), dtype, parameters, stack (its number; layers of different stacks don't feed each other)
     options     option, value, setting (the value in words), evidence, layers (those for which it holds), flag (which
                 settles it; null where the cell leaves no choice), meaning
     embeddings  embedding, vocabulary, size, dtype, evidence, feeds
@@ -142,7 +142,7 @@ def _layer(layer: Layer, number: int, stack: int) -> dict[str, Any]:
         "merge": layer.feed.merge if len(layer.feed.sources) > 1 else None,
         "mask": None if mask is None else f"{mask.source} = {mask.value:g}",
         "feed_evidence": layer.feed.evidence,
-        "gates": list(layer.cell.gates),
+        "gate_order": list(layer.cell.gates),
         "spelled": list(layer.cell.spelled),
         "dtype": "/".join(dict.fromkeys(tensor.dtype for tensor in layer.weights.values())),
         "parameters": parameters(layer.weights.values()),

@@ -45,13 +45,14 @@ def named(names: Sequence[str], patterns: Sequence[str], path: Path | None) -> f
     return frozenset(wanted)
 
 
-def choose(kind: str, given: Sequence[str], known: Sequence[str]) -> frozenset[str]:
+def choose(kind: str, given: Sequence[str], known: Sequence[str], path: Path | None = None) -> frozenset[str]:
     """The words given, each of them known; all that are known if none is given.
 
     Args:
         kind: what the words are, for the message: `gate`, `part`.
         given: what the user said.
         known: what the chosen layers have.
+        path: of the file, for the message.
 
     Raises:
         BadInput: a word that is not known; the hint lists those that are.
@@ -59,7 +60,9 @@ def choose(kind: str, given: Sequence[str], known: Sequence[str]) -> frozenset[s
     for word in given:
         if word not in known:
             listed = ", ".join(dict.fromkeys(known)) or "none"
-            raise BadInput(f"no {kind} is called {word!r} in the chosen layers", hint=f"the {kind}s are: {listed}")
+            raise BadInput(
+                f"no {kind} is called {word!r} in the chosen layers", path=path, hint=f"the {kind}s are: {listed}"
+            )
     return frozenset(given or known)
 
 

@@ -28,7 +28,7 @@ class Profile:
         start, stop: the steps.
         edges: `[columns + 1]`: the steps at which the columns of `bins` begin, and `stop`.
         bins: `[units, columns]`, means over the steps of each column; NaN where there is nothing.
-        low, high, mean, variance: `[units]`, over all steps; NaN is left out.
+        min, max, mean, variance: `[units]`, over all steps; NaN is left out.
     """
 
     layer: str
@@ -38,8 +38,8 @@ class Profile:
     stop: int
     edges: NDArray[np.int64]
     bins: Array
-    low: Array
-    high: Array
+    min: Array
+    max: Array
     mean: Array
     variance: Array
 
@@ -67,41 +67,62 @@ def profile(trace: Trace, layer: LayerTrace, signal: str, sequence: int, span: r
     array = layer.signals[signal]
     units = array.shape[2]
     width = max(1, min(columns, len(span)))
-    edges = span.start + np.arange(width + 1) * len(span) // width
-    sums, counts = np.zeros((width, units)), np.zeros((width, units))
-    squares, low, high = np.zeros(units), np.full(units, np.inf), np.full(units, -np.inf)
-    shift: Array | None = None
+    tally = _Tally(units, span.start + np.arange(width + 1) * len(span) // width)
     stretch = max(1, _STRETCH // max(1, units))
     for start in range(span.start, span.stop, stretch):
-        stop = min(start + stretch, span.stop)
-        values = np.asarray(array[sequence, start:stop], np.float64)
+        tally.add(start, np.asarray(array[sequence, start : min(start + stretch, span.stop)], np.float64))
+    return tally.profile(layer.name, signal, sequence)
+
+
+class _Tally:
+    """What has been seen of a signal.
+
+    Args:
+        units: how many.
+        edges: as in `Profile`.
+    """
+
+    def __init__(self, units: int, edges: NDArray[np.int64]) -> None:
+        self._edges = edges
+        self._sums, self._counts = np.zeros((len(edges) - 1, units)), np.zeros((len(edges) - 1, units))
+        self._min, self._max = np.full(units, np.inf), np.full(units, -np.inf)
+        self._squares = np.zeros(units)
+        # Variances are taken about a value of the unit's own, so that nothing cancels.
+        self._shift = np.full(units, np.nan)
+
+    def add(self, start: int, values: NDArray[np.float64]) -> None:
+        """Adds the steps from `start` on, `[time, units]`."""
         present = ~np.isnan(values)
-        low = np.minimum(low, values.min(axis=0, where=present, initial=np.inf))
-        high = np.maximum(high, values.max(axis=0, where=present, initial=-np.inf))
-        if shift is None:  # variances about a value of the unit's own, so that nothing cancels
-            shift = np.where(np.isnan(values[0]), 0.0, values[0])
-        squares += np.square(values - shift).sum(axis=0, where=present)
-        values = np.where(present, values, 0.0)
-        places = np.searchsorted(edges, np.arange(start, stop), side="right") - 1
+        self._min = np.minimum(self._min, values.min(axis=0, where=present, initial=np.inf))
+        self._max = np.maximum(self._max, values.max(axis=0, where=present, initial=-np.inf))
+        first = values[present.argmax(axis=0), np.arange(values.shape[1])]
+        self._shift = np.where(np.isnan(self._shift), first, self._shift)
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._squares += np.square(values - self._shift).sum(axis=0, where=present)
+        places = np.searchsorted(self._edges, np.arange(start, start + len(values)), side="right") - 1
         firsts = np.flatnonzero(np.diff(places, prepend=-1))
-        sums[places[firsts]] += np.add.reduceat(values, firsts, axis=0)
-        counts[places[firsts]] += np.add.reduceat(present, firsts, axis=0, dtype=np.int64)
-    shift = np.zeros(units) if shift is None else shift
-    total = counts.sum(axis=0)
-    mean = _ratio(sums.sum(axis=0), total)
-    return Profile(
-        layer.name,
-        signal,
-        sequence,
-        span.start,
-        span.stop,
-        edges,
-        _ratio(sums, counts).T,
-        np.where(total > 0, low, np.nan),
-        np.where(total > 0, high, np.nan),
-        mean,
-        np.maximum(_ratio(squares, total) - np.square(mean - shift), 0.0),
-    )
+        with np.errstate(invalid="ignore"):
+            self._sums[places[firsts]] += np.add.reduceat(np.where(present, values, 0.0), firsts, axis=0)
+        self._counts[places[firsts]] += np.add.reduceat(present, firsts, axis=0, dtype=np.int64)
+
+    def profile(self, layer: str, signal: str, sequence: int) -> Profile:
+        total = self._counts.sum(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            mean = _ratio(self._sums.sum(axis=0), total)
+            variance = np.maximum(_ratio(self._squares, total) - np.square(mean - self._shift), 0.0)
+        return Profile(
+            layer,
+            signal,
+            sequence,
+            int(self._edges[0]),
+            int(self._edges[-1]),
+            self._edges,
+            _ratio(self._sums, self._counts).T,
+            np.where(total > 0, self._min, np.nan),
+            np.where(total > 0, self._max, np.nan),
+            mean,
+            variance,
+        )
 
 
 def _ratio(a: Array, b: Array) -> Array:
@@ -115,13 +136,25 @@ def liveliest(found: Profile, count: int) -> tuple[int, ...]:
     return tuple(int(unit) for unit in order[:count])
 
 
-def scale(layer: LayerTrace, signal: str, low: float, high: float) -> tuple[float, float]:
-    """Between which values a signal is drawn: 0 and 1 for a gate that stays within, else as far below 0 as above."""
-    gates = layer.attributes.get("gate_order")
-    if isinstance(gates, list) and signal in gates and low >= 0.0 and high <= 1.0:
+def scale(values: Array, *, gate: bool) -> tuple[float, float]:
+    """Between which numbers values are drawn: 0 and 1 for a gate that stays within, else as far below 0 as above.
+
+    Args:
+        values: what is drawn; NaN and the infinities don't count.
+        gate: whether it is a gate.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
+    if gate and low >= 0.0 and high <= 1.0:
         return 0.0, 1.0
-    reach = max(abs(low), abs(high))
-    return (-reach, reach) if np.isfinite(reach) and reach > 0 else (-1.0, 1.0)
+    reach = max(-low, high) or 1.0
+    return -reach, reach
+
+
+def is_gate(layer: LayerTrace, signal: str) -> bool:
+    """Whether a signal is one of the cell's gates."""
+    gates = layer.attributes.get("gate_order")
+    return isinstance(gates, list) and signal in gates
 
 
 def layers(trace: Trace, patterns: Sequence[str]) -> tuple[LayerTrace, ...]:

@@ -104,8 +104,8 @@ def _moved(
     first: Network, last: Network, layers: Sequence[Layer], gates: Sequence[str], parts: Sequence[str]
 ) -> dict[Key, float | None]:
     """How far each block went, relative to the norm of where it started."""
-    before = blocks(layers, gates, parts)
-    after = blocks([last[layer.name] for layer in layers], gates, parts)
+    before = blocks(layers, gates, parts, first.checkpoint.path)
+    after = blocks([last[layer.name] for layer in layers], gates, parts, last.checkpoint.path)
     return {
         (name, old.part, old.gate or None): _distance(old, new)
         for name in before

@@ -26,6 +26,7 @@ The rows of `weights`, in JSON as here, one for each layer, part and gate:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rnnprobe.analysis import words
@@ -54,7 +55,7 @@ NOTHING = ("no recurrent layer was found; `rnnprobe inspect` says what is in the
 
 
 def blocks(
-    layers: Sequence[Layer], gates: Sequence[str] = (), parts: Sequence[str] = ()
+    layers: Sequence[Layer], gates: Sequence[str] = (), parts: Sequence[str] = (), path: Path | None = None
 ) -> dict[str, tuple[GateSlice, ...]]:
     """Layer → its blocks, in stored order.
 
@@ -62,14 +63,15 @@ def blocks(
         layers: the layers.
         gates: the gates wanted; all of them, and what has no gates, if none is named.
         parts: the parts wanted; all of them if none is named.
+        path: of the file, for the message.
 
     Raises:
         BadInput: a gate or part that none of the layers has; the hint lists those that there are.
     """
     found = {layer.name: tuple(slices(layer)) for layer in layers}
     every = [block for chosen in found.values() for block in chosen]
-    wanted_gates = choose("gate", gates, [block.gate for block in every if block.gate])
-    wanted_parts = choose("part", parts, [block.part for block in every])
+    wanted_gates = choose("gate", gates, [block.gate for block in every if block.gate], path)
+    wanted_parts = choose("part", parts, [block.part for block in every], path)
     return {
         name: tuple(
             block
@@ -92,19 +94,20 @@ def weights(
     Raises:
         BadInput: an unknown gate or part; or values that can't be read.
     """
-    chosen = blocks(layers, gates, parts)
-    _readable(network, [block for found in chosen.values() for block in found])
+    path = network.checkpoint.path
+    chosen = blocks(layers, gates, parts, path)
+    _readable(path, [block for found in chosen.values() for block in found])
     reports = tuple(
         Report("weights", title(layer), _COLUMNS, rows, _remarks(layer, found))
         for layer in layers
-        if (found := chosen[layer.name]) and (rows := tuple(measured(layer, found)))
+        if (found := chosen[layer.name]) and (rows := tuple(measured(layer, found, path)))
     )
     return reports or (Report("weights", "", _COLUMNS, (), NOTHING),)
 
 
-def measured(layer: Layer, found: Sequence[GateSlice]) -> Iterable[dict[str, Any]]:
-    """The rows of some blocks of a layer."""
-    for block, values in figures(found):
+def measured(layer: Layer, found: Sequence[GateSlice], path: Path | None = None) -> Iterable[dict[str, Any]]:
+    """The rows of some blocks of a layer; `path` is that of the file, for messages."""
+    for block, values in figures(found, path):
         yield {**_where(layer, block), **_values(values)}
 
 
@@ -135,10 +138,9 @@ def _warning(row: Mapping[str, Any]) -> str:
     )
 
 
-def _readable(network: Network, wanted: Sequence[GateSlice]) -> None:
+def _readable(path: Path, wanted: Sequence[GateSlice]) -> None:
     problem = next((block.tensor.problem for block in wanted if block.tensor.problem), "")
     if problem:
-        path = network.checkpoint.path
         raise BadInput(problem, path=path, hint=f"`rnnprobe shapes {path}` needs no values")
 
 
@@ -172,9 +174,9 @@ def _values(found: Figures) -> dict[str, Any]:
     return {
         "norm": found.norm,
         "radius": found.radius,
-        "min": found.least,
+        "min": found.min,
         "mean": found.mean,
-        "max": found.most,
+        "max": found.max,
         "std": found.std,
         "zeros": found.zeros,
         "histogram": list(found.counts),

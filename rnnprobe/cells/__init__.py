@@ -10,6 +10,7 @@ from __future__ import annotations
 from rnnprobe.cells.gru import GRU, KERAS1_GRU, KERAS_CUDNN_GRU, KERAS_GRU, KERAS_GRU_RESET_AFTER
 from rnnprobe.cells.lstm import BASIC_LSTM, KERAS1_LSTM, KERAS_CUDNN_LSTM, KERAS_LSTM, LSTM
 from rnnprobe.cells.rnn import BASIC_RNN, KERAS_SIMPLE_RNN
+from rnnprobe.cells.sonnet import SONNET_GRU, SONNET_LSTM, SONNET_VANILLA_RNN
 from rnnprobe.types import Cell
 
 CELLS: tuple[Cell, ...] = (
@@ -25,4 +26,7 @@ CELLS: tuple[Cell, ...] = (
     KERAS_GRU_RESET_AFTER,
     KERAS1_GRU,
     KERAS_CUDNN_GRU,
+    SONNET_VANILLA_RNN,
+    SONNET_LSTM,
+    SONNET_GRU,
 )

@@ -27,7 +27,10 @@ def fit(cell: Cell, weights: Mapping[str, Tensor]) -> dict[str, int] | None:
             shapes.append((weight.shape, tensor.shape))
         elif not weight.optional:
             return None
-    return solve(shapes)
+    sizes = solve(shapes)
+    # Nothing but a projection makes h another width than the gates.
+    narrowed = sizes is not None and sizes["output_size"] != sizes["units"]
+    return None if narrowed and "projection" not in weights else sizes
 
 
 def defaults(cell: Cell, known: Mapping[str, Value] | None = None) -> dict[str, Value]:
@@ -62,21 +65,20 @@ def chosen(layers: Sequence[Layer], words: str | Sequence[str]) -> dict[str, tup
             itself; a word may fit some of the layers only.
 
     Raises:
-        BadInput: a word that fits none of the layers.
+        BadInput: a name that fits none of the layers, or words that name nothing at all.
     """
     words = words.replace(",", " ").split() if isinstance(words, str) else words
-    for word in words:
-        if not any(_means(word, signal) for layer in layers for signal in signals(layer)):
-            names = dict.fromkeys(signal.name for layer in layers for signal in signals(layer))
-            raise BadInput(
-                f"no signal is called {word!r}"
-                if word not in _GROUPS
-                else f"no layer has signals of the kind {word!r}",
-                hint=f"the layers have {', '.join(names)}; or say states, gates, pre, inner, all",
-            )
-    return {
+    named = {
         layer.name: tuple(s.name for s in signals(layer) if any(_means(word, s) for word in words)) for layer in layers
     }
+    unknown = [word for word in words if word not in ("all", *_GROUPS) and not any(word in n for n in named.values())]
+    if unknown or not any(named.values()):
+        names = dict.fromkeys(signal.name for layer in layers for signal in signals(layer))
+        raise BadInput(
+            f"no signal is called {unknown[0]!r}" if unknown else f"{', '.join(words)} names no signal of these layers",
+            hint=f"the layers have {', '.join(names)}; or say states, gates, pre, inner, all",
+        )
+    return named
 
 
 def _means(word: str, signal: Signal) -> bool:

@@ -67,6 +67,12 @@ def verbosity(function: F) -> F:
     return quiet_option(verbose_option(function))
 
 
+traceback_option = click.option(
+    "-v", "--verbose", is_flag=True, callback=_heard, expose_value=False, help="Show the traceback of an error."
+)
+"""-v of the commands that have nothing more to say."""
+
+
 def _number(text: str) -> float:
     """A finite number."""
     try:
@@ -107,31 +113,49 @@ def describes_cell(function: F) -> F:
     Every one of them is unset unless the user sets it, and then goes over what the file says.
     """
 
+    decorated = _overriding(function, _DESCRIBED)
+    for option in reversed(_DESCRIBED.values()):
+        decorated = _flag(option)(decorated)
+    return _named(decorated)
+
+
+def names_cell(function: F) -> F:
+    """--cell, --config → `overrides: Overrides`: what tells which cell the weights are, for the commands in which the
+    options of the cell change nothing."""
+    return _named(_overriding(function, ()))
+
+
+def _overriding(function: F, names: Iterable[str]) -> F:
+    """`function`, which takes `overrides`, as one that takes `cell`, `config` and the options of these names."""
+
     @wraps(function)
     def collected(*args: Any, cell: str | None, config: Path | None, **given: Any) -> Any:
         options: dict[str, OptionValue] = {}
-        for name in _DESCRIBED:
+        for name in names:
             value = given.pop(name)
             if value is not None:
                 options[name] = None if value == "none" else value
         return function(*args, overrides=Overrides(cell, options, config), **given)
 
     decorated: Any = collected
-    for option in reversed(_DESCRIBED.values()):
-        decorated = _flag(option)(decorated)
+    named: F = decorated
+    return named
+
+
+def _named(function: F) -> F:
+    """--cell and --config."""
     decorated = click.option(
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="A Keras configuration (JSON) beside weights that came without one.",
-    )(decorated)
-    named: F = click.option(
+    )(function)
+    return click.option(
         "--cell",
         type=click.Choice([cell.name for cell in CELLS]),
         metavar="NAME",
         help=f"What tensors are that are not claimed: {', '.join(cell.name for cell in CELLS)}.",
     )(decorated)
-    return named
 
 
 def _flag(option: Option) -> Callable[[F], F]:

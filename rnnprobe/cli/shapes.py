@@ -6,19 +6,17 @@ from pathlib import Path
 
 import click
 
-from rnnprobe.cli.options import describes_cell, json_option, layer_option, model_argument, verbosity
+from rnnprobe.cli.options import json_option, layer_option, model_argument, names_cell, traceback_option
 from rnnprobe.recover import Overrides
 
 
 @click.command()
 @model_argument
 @layer_option
-@describes_cell
+@names_cell
 @json_option
-@verbosity
-def command(
-    model: Path, layer: tuple[str, ...], overrides: Overrides, as_json: bool, quiet: bool, verbose: bool
-) -> None:
+@traceback_option
+def command(model: Path, layer: tuple[str, ...], overrides: Overrides, as_json: bool) -> None:
     """Every recurrent tensor of MODEL, its dimensions in words and numbers.
 
     \b

@@ -165,12 +165,12 @@ def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
 
 def _summarise(blocks: Iterable[Block], recording: Recording, as_json: bool) -> None:
     """Runs, and prints what was recorded in short."""
-    from rnnprobe.outputs.summary import SummarySink
+    from rnnprobe import outputs
     from rnnprobe.views import summary
 
-    sink = SummarySink(recording)
-    for block in blocks:
-        sink.write(block)
+    with outputs.summarise(recording) as sink:
+        for block in blocks:
+            sink.write(block)
     summary.show(sink.summaries, recording.verification, as_json=as_json)
 
 

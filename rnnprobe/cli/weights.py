@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rnnprobe.cli.options import describes_cell, json_option, layer_option, models_argument, say, verbosity
+from rnnprobe.cli.options import json_option, layer_option, models_argument, names_cell, say, verbosity
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import Overrides
 from rnnprobe.types import Network, Report
@@ -20,7 +20,7 @@ from rnnprobe.types import Network, Report
 @click.option("--part", multiple=True, metavar="NAME", help="Only kernel, recurrent_kernel, bias … May be repeated.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the blocks: .npz or .h5.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@describes_cell
+@names_cell
 @json_option
 @verbosity
 def command(
@@ -68,7 +68,7 @@ def command(
         reports = training(networks, labels(found), layer, gate, part)
         shown = reports if verbose else reports[1:]
     if not quiet:
-        say(nonfinite(reports))
+        say((*nonfinite(reports), *(note for model in models for note in formats.lacking(model))))
     terminal.show(reports if as_json else shown, command="weights", as_json=as_json)
 
 
@@ -86,9 +86,9 @@ def _single(
     layers = select(network, patterns)
     if output is None:
         return weights(network, layers, gates, parts)
-    from rnnprobe.analysis import export
+    from rnnprobe.outputs import weights as file
 
-    export.check(output, force=force, sources=(network.checkpoint.path,))
+    file.check(output, force=force, sources=network.checkpoint.files)
     reports = weights(network, layers, gates, parts)
-    export.write(output, layers, blocks(layers, gates, parts), force=force)
+    file.write(output, layers, blocks(layers, gates, parts, network.checkpoint.path), force=force)
     return reports

@@ -10,21 +10,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnnprobe.errors import BadInput
-from rnnprobe.formats import bundle, files, saved_model, v1
+from rnnprobe.formats import bundle, files, frozen, saved_model, v1
 from rnnprobe.formats.format import Format
 from rnnprobe.formats.keras_hdf5 import KERAS_HDF5
 from rnnprobe.formats.keras_json import KERAS_JSON
 from rnnprobe.formats.keras_zip import KERAS_ZIP
-from rnnprobe.formats.locate import locate
+from rnnprobe.formats.locate import locate, without_index
 from rnnprobe.formats.series import series as _series
 from rnnprobe.types import Checkpoint
 
-__all__ = ["FORMATS", "Format", "read", "series"]
+__all__ = ["FORMATS", "Format", "lacking", "read", "series"]
 
 FORMATS: tuple[Format, ...] = (
     bundle.FORMAT,
     saved_model.FORMAT,
     v1.FORMAT,
+    frozen.FORMAT,
     KERAS_ZIP,
     KERAS_HDF5,
     KERAS_JSON,
@@ -60,13 +61,17 @@ def series(path: str | Path) -> tuple[tuple[int | None, Path], ...]:
     return _series(Path(path), FORMATS)
 
 
+def lacking(path: str | Path) -> tuple[str, ...]:
+    """What to say of the checkpoints in a training directory that can't be read for want of their index."""
+    names = without_index(Path(path)) if Path(path).is_dir() else []
+    if not names:
+        return ()
+    listed = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    lack = "has data and lacks its index" if len(names) == 1 else "have data and lack their index"
+    return (f"left out: {listed} {lack} (.index), without which nothing of them can be read",)
+
+
 def _unrecognised(path: Path) -> BadInput:
-    if path.suffix in (".pb", ".pbtxt"):
-        return BadInput(
-            "is a TensorFlow graph, a format that is recognised and not read yet",
-            path=path,
-            hint="give the checkpoint that it was made from, or the SavedModel's directory",
-        )
     begins = files.read(path, 0, min(files.length(path), 8))
     what = next((what for magic, what in _FOREIGN if begins.startswith(magic)), "")
     known = ", ".join(form.name for form in FORMATS)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnnprobe.errors import BadInput
-from rnnprobe.formats import dtypes, files, graph, pieces, protos
+from rnnprobe.formats import dtypes, files, graph, object_graph, pieces, protos
 from rnnprobe.formats.apart import apart, notes_on
 from rnnprobe.formats.format import Format
 from rnnprobe.formats.ordered import slice_key
@@ -35,12 +35,13 @@ def read(prefix: Path) -> Checkpoint:
     """The bundle `PREFIX.index`, with the graph beside it.
 
     Raises:
-        BadInput: the index or the graph is damaged, or the index speaks of bytes that a shard does not have.
+        BadInput: the index, the graph or the object graph is damaged, or the index speaks of bytes that a shard does
+            not have.
     """
     tensors, notes = contents(prefix)
     parsed, writer = graph.beside(prefix)
     set_apart = apart(tensors)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         path=prefix,
         format=NAME,
         tensors=tensors,
@@ -50,6 +51,7 @@ def read(prefix: Path) -> Checkpoint:
         writer=writer,
         notes=(*notes, *notes_on(set_apart)),
     )
+    return object_graph.attach(checkpoint)
 
 
 FORMAT = Format(NAME, matches, read)

@@ -26,7 +26,7 @@ def beside(prefix: Path) -> tuple[Any, str]:
     except BadInput as exc:
         exc.hint = "without this file the weights alone can still be read"
         raise
-    return parsed, _writer(parsed)
+    return parsed, writer(parsed)
 
 
 def saved_model(path: Path) -> tuple[Any, str, tuple[str, ...]]:
@@ -45,7 +45,7 @@ def saved_model(path: Path) -> tuple[Any, str, tuple[str, ...]]:
     if len(graphs) > 1:
         named = "; ".join("+".join(names) or "untagged" for names in tags)
         notes = (f"of its {len(graphs)} graphs ({named}) the one tagged {'+'.join(tags[chosen]) or 'nothing'} is read",)
-    return graphs[chosen], _writer(graphs[chosen]), notes
+    return graphs[chosen], writer(graphs[chosen]), notes
 
 
 def _meta_graph(data: bytes, path: Path) -> Any:
@@ -57,6 +57,7 @@ def _meta_graph(data: bytes, path: Path) -> Any:
     return parsed
 
 
-def _writer(parsed: Any) -> str:
+def writer(parsed: Any) -> str:
+    """The release that wrote a MetaGraphDef, or empty."""
     version = parsed.meta_info_def.tensorflow_version
     return f"TensorFlow {version}" if version else ""

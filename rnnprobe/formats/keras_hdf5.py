@@ -9,6 +9,7 @@ a counter, not its name. https://github.com/keras-team/keras, `legacy_h5_format.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,15 @@ def read_weights(path: Path) -> Checkpoint:
             first = file.read(len(MAGIC))
         size = path.stat().st_size
     except OSError as exc:
-        raise BadInput(f"it can't be read: {exc.strerror}", path=path) from exc
+        raise BadInput(f"can't be read: {exc.strerror}", path=path) from exc
     if first != MAGIC:
-        found = "it is empty" if not first else f"it begins with {first!r}"
-        raise BadInput(f"it is no HDF5 file: {found}, not with {MAGIC!r}", path=path)
+        if not first:
+            raise BadInput("is empty", path=path)
+        raise BadInput(f"is no HDF5 file: it begins with {first!r}, not with {MAGIC!r}", path=path)
     tree = open_tree(Source(path, 0, size, size))
     root = tree.groups[""]
     if root.get("format") == "rnnprobe-trace":
-        raise BadInput("this is a trace, not a model", path=path, hint="rnnprobe show reads traces")
+        raise BadInput("is a trace, not a model", path=path, hint="rnnprobe show reads traces")
     version = root.get("keras_version") or tree.groups.get("model_weights", {}).get("keras_version", "")
     config = None
     if "model_config" in root:
@@ -83,7 +85,8 @@ def decode(tree: Tree, path: Path, config: KerasConfig | None, version: str, con
         words = "Keras weights (.weights.h5)" if groups else "HDF5 tensors"
     ordered = [name for names in groups.values() for name in names]
     tensors = {name: tree.tensors[name] for name in dict.fromkeys([*ordered, *tree.tensors])}
-    keras_1 = base is not None and not version and _looks_like_keras_1(tensors)
+    if base is not None and not version and _looks_like_keras_1(tensors):
+        version = "1"
     return Checkpoint(
         path=path,
         format=container or words,
@@ -91,8 +94,16 @@ def decode(tree: Tree, path: Path, config: KerasConfig | None, version: str, con
         set_apart=_set_apart(tensors, keras=bool(groups)),
         groups=groups,
         config=config,
-        writer=f"Keras {version}" if version else "Keras 1" if keras_1 else "",
+        files=(path,),
+        writer=_writer(tree, base or "", version),
     )
+
+
+def _writer(tree: Tree, base: str, version: str) -> str:
+    """The release, and the backend where it is not TensorFlow: `Keras 2.2.4 (theano)`."""
+    backend = tree.groups[""].get("backend") or tree.groups.get(base, {}).get("backend", "")
+    told = f" ({backend})" if backend not in ("", "tensorflow") else ""
+    return f"Keras {version}{told}" if version else ""
 
 
 def _join(*parts: str) -> str:
@@ -178,7 +189,9 @@ def _read(path: Path) -> Checkpoint:
     checkpoint = read_weights(path)
     if checkpoint.config is not None or not checkpoint.groups:
         return checkpoint
-    configs = [found for found in beside(path) if _describes(with_config(checkpoint, found))]
+    near, notes = beside(path)
+    checkpoint = replace(checkpoint, notes=(*checkpoint.notes, *notes))
+    configs = [found for found in near if _describes(with_config(checkpoint, found))]
     if len(configs) > 1:
         listed = ", ".join(found.name for found in configs)
         raise BadInput(

@@ -63,12 +63,10 @@ def keras_config(value: Any, version: str = "") -> KerasConfig | None:
     """
     if not isinstance(value, Mapping) or not isinstance(value.get("class_name"), str) or "config" not in value:
         return None
-    stored, backend = value.get("keras_version"), value.get("backend")
-    return KerasConfig(
-        value,
-        version or (stored if isinstance(stored, str) else ""),
-        backend if isinstance(backend, str) else "",
-    )
+    if value["class_name"] == "Tokenizer":  # Keras's tokenizer writes itself in the same form, and is no model
+        return None
+    stored = value.get("keras_version")
+    return KerasConfig(value, version or (stored if isinstance(stored, str) else ""))
 
 
 def with_config(checkpoint: Checkpoint, path: Path) -> Checkpoint:
@@ -80,7 +78,7 @@ def with_config(checkpoint: Checkpoint, path: Path) -> Checkpoint:
     config = keras_config(parse(_load(path), path, "the file"))
     if config is None:
         raise BadInput(
-            "it holds no Keras configuration (an object with class_name and config)",
+            "holds no Keras configuration (an object with class_name and config)",
             path=path,
             hint="model.to_json() writes one",
         )
@@ -88,12 +86,14 @@ def with_config(checkpoint: Checkpoint, path: Path) -> Checkpoint:
     return replace(
         checkpoint,
         config=replace(config, version=version),
+        files=(*checkpoint.files, path),
         notes=(*checkpoint.notes, f"configuration from {path.name}"),
     )
 
 
 def _version(checkpoint: Checkpoint) -> str:
-    return checkpoint.writer.removeprefix("Keras ") if checkpoint.writer.startswith("Keras ") else ""
+    framework, _, release = checkpoint.writer.partition(" ")
+    return release.partition(" ")[0] if framework == "Keras" else ""  # the backend may stand behind it
 
 
 def _load(path: Path) -> bytes:
@@ -101,37 +101,35 @@ def _load(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(CONFIG_BYTES + 1)
     except OSError as exc:
-        raise BadInput(f"it can't be read: {exc.strerror}", path=path) from exc
+        raise BadInput(f"can't be read: {exc.strerror}", path=path) from exc
     if len(data) > CONFIG_BYTES:
-        raise BadInput(f"it is larger than {CONFIG_BYTES >> 20} MiB, and no Keras configuration is", path=path)
+        raise BadInput(f"is larger than {CONFIG_BYTES >> 20} MiB, and no Keras configuration is", path=path)
     return data
 
 
-def _quietly(path: Path) -> KerasConfig | None:
-    """The configuration in a file that lies about, or None whatever the reason."""
-    try:
-        return keras_config(parse(_load(path), path, "the file"))
-    except BadInput:
-        return None
+def beside(weights: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The Keras configurations (JSON) that may belong to a weights file: in its folder, else in the one above.
 
-
-def beside(weights: Path) -> tuple[Path, ...]:
-    """The Keras configurations (JSON) that may belong to a weights file: in its folder, else in the one above."""
-    stem = weights.name.split(".")[0]
+    Returns:
+        The configurations; and a note for each file that is called as one would be and can't be read.
+    """
+    names = {"model.json", "config.json", f"{weights.name.split('.')[0]}.json"}
+    notes: list[str] = []
     for folder in (weights.absolute().parent, weights.absolute().parent.parent):
-        names = {"model.json", "config.json", f"{stem}.json"}
-        found = tuple(
-            sorted(
-                path
-                for path in _listing(folder)
-                if path.suffix == ".json"
-                and (path.name in names or any(word in path.name for word in ("arch", "model", "config")))
-                and _quietly(path) is not None
-            )
-        )
+        found = []
+        for path in sorted(_listing(folder)):
+            called = path.name in names or any(word in path.name for word in ("arch", "model", "config"))
+            if path.suffix != ".json" or not called:
+                continue
+            try:
+                if keras_config(parse(_load(path), path, "the file")) is not None:
+                    found.append(path)
+            except BadInput as exc:
+                where = "beside it" if folder == weights.absolute().parent else "one folder above"
+                notes.append(f"{path.name} lies {where} and can't be read as a configuration: {exc.message}")
         if found:
-            return found
-    return ()
+            return tuple(found), tuple(notes)
+    return (), tuple(notes)
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -142,7 +140,12 @@ def _listing(folder: Path) -> list[Path]:
 
 
 def _matches(path: Path) -> bool:
-    return path.suffix == ".json" and path.is_file() and _quietly(path) is not None
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    try:
+        return keras_config(parse(_load(path), path, "the file")) is not None
+    except BadInput:  # another format may read it, or the error is that none does
+        return False
 
 
 def _read(path: Path) -> Checkpoint:
@@ -155,7 +158,7 @@ def _read(path: Path) -> Checkpoint:
     weights = sorted(near) or sorted(below)
     if not weights:
         raise BadInput(
-            "this is a Keras configuration, and no weights (.h5, .hdf5) lie beside it or one folder below",
+            "is a Keras configuration, and no weights (.h5, .hdf5, .keras) lie beside it or one folder below",
             path=path,
             hint="name the weights file, and this one with --config",
         )
@@ -164,7 +167,7 @@ def _read(path: Path) -> Checkpoint:
         if len(named) != 1:
             listed = ", ".join(str(found.relative_to(folder)) for found in weights[:10])
             raise BadInput(
-                f"this Keras configuration lies beside several weights files: {listed}",
+                f"is a Keras configuration beside several weights files: {listed}",
                 path=path,
                 hint="name the weights file, and this one with --config",
             )

@@ -108,7 +108,7 @@ def open_file(request: dict[str, Any]) -> Any:
             file.seek(start)
             data = zlib.decompressobj(-15).decompress(file.read(request["stored"]), size + 1)
         if len(data) != size:
-            raise Bad(f"its compressed bytes come to {len(data)}, not to the {size} declared")
+            raise Bad(f"holds compressed weights that come to {len(data)} bytes, not to the {size} declared")
         return h5py.File(io.BytesIO(data), "r")
     if start == 0 and size == os.path.getsize(path):
         return h5py.File(path, "r", locking="best-effort")
@@ -130,7 +130,7 @@ def walk(file: Any) -> Iterator[tuple[str, Any]]:
             here = f"{path}/{name}" if path else name
             count += 1
             if count > OBJECTS:
-                raise Bad(f"it holds more than {OBJECTS} objects, or groups that contain each other")
+                raise Bad(f"holds more than {OBJECTS} objects, or groups that contain each other")
             if "/" in name or name in ("", ".", ".."):
                 raise Bad(f"a link in {path or '/'} is called {name!r}")
             link = group.links.get_info(raw).type
@@ -270,7 +270,7 @@ def answer(line: bytes) -> tuple[dict[str, Any], bytes]:
     except MemoryError:
         return {"memory": f"more than {MEMORY >> 20} MiB were needed"}, b""
     except _DAMAGE as exc:
-        return {"bad": f"it is no HDF5 file that can be read: {' '.join(str(exc).split())[:300]}"}, b""
+        return {"bad": f"is no HDF5 file that can be read: {' '.join(str(exc).split())[:300]}"}, b""
 
 
 def main() -> None:

@@ -217,4 +217,4 @@ def _stretch(source: Source, offset: int, count: int) -> bytes:
             file.seek(source.start + offset)
             return file.read(count)
     except OSError as exc:
-        raise BadInput(f"it can no longer be read: {exc.strerror}", path=source.path) from exc
+        raise BadInput(f"can no longer be read: {exc.strerror}", path=source.path) from exc

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from rnnprobe.errors import BadInput, Refused
-from rnnprobe.formats import files, graph, saved_model, v1
+from rnnprobe.formats import files, frozen, graph, saved_model, v1
 from rnnprobe.formats.format import Format
 from rnnprobe.formats.natural import natural
 from rnnprobe.formats.shards import INDEX, SHARD
@@ -59,7 +59,8 @@ def checkpoints(directory: Path, formats: Sequence[Format]) -> list[Path]:
                 found.add(entry)
         elif not (SHARD.search(name) or name.endswith(graph.META)) and any(f.matches(entry) for f in formats):
             found.add(entry.with_name(v1.SHARD.sub("", name)))
-    weights = {path for path in found if path.suffix != ".json"}  # a configuration beside them is no second checkpoint
+    # A configuration or a graph beside them is no second checkpoint.
+    weights = {path for path in found if path.suffix not in (".json", *frozen.SUFFIXES)}
     return sorted(weights or found, key=_by_name)
 
 
@@ -114,6 +115,12 @@ def _file(path: Path, formats: Sequence[Format]) -> Path:
     """What a file that exists belongs to."""
     name = path.name
     if name == saved_model.GRAPH:
+        if not files.is_file(path.parent / "variables" / f"variables{INDEX}"):
+            raise BadInput(
+                f"is the graph of a SavedModel whose weights, variables/variables{INDEX}, are not beside it",
+                path=path,
+                hint="give the whole SavedModel, or its directory to see what the graph alone tells",
+            )
         return path.parent
     member = SHARD.search(name)
     if member or name.endswith((INDEX, graph.META)):

@@ -50,6 +50,8 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str], ...]] = {
     "SavedSlice": ((1, "name", "bytes"), (2, "slice", "Slice"), (3, "data", "TensorData")),
     "SavedTensorSlices": ((1, "meta", "SavedTensorSliceMeta"), (2, "data", "SavedSlice")),
     "SavedModel": ((1, "schema_version", "int64"), (2, "meta_graphs", "*bytes")),
+    "SavedMetadata": ((1, "nodes", "*SavedObject"),),
+    "SavedObject": ((2, "node_id", "int32"), (4, "identifier", "bytes"), (5, "metadata", "bytes")),
 }
 
 

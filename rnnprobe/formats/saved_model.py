@@ -1,11 +1,17 @@
-"""SavedModel directories: their variables and the graph meant for use. Read in part: functions, assets, signatures and
-the Keras configuration of TensorFlow 2 are not looked at, and nothing is run."""
+"""SavedModel directories: their variables, the objects and Keras configurations of TensorFlow 2, and the graph meant
+for use. Read in part: functions, assets and signatures are not looked at, and nothing is run.
+
+The object graph of `saved_model.pb` is that of tensorflow/core/protobuf/saved_object_graph.proto; its objects have the
+numbers of those in the variables' own object graph, and more follow.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from rnnprobe.formats import bundle, files, graph
+from rnnprobe.formats import bundle, files, graph, keras_metadata, object_graph
 from rnnprobe.formats.apart import apart, notes_on
 from rnnprobe.formats.format import Format
 from rnnprobe.types import Checkpoint, Tensor
@@ -13,6 +19,7 @@ from rnnprobe.types import Checkpoint, Tensor
 NAME = "SavedModel"
 GRAPH = "saved_model.pb"
 PARTIAL = "a SavedModel is read in part: its variables and its graph"
+OBJECTS = "a SavedModel is read in part: its variables, its objects and their Keras configurations"
 
 
 def matches(path: Path) -> bool:
@@ -24,7 +31,7 @@ def read(path: Path) -> Checkpoint:
     """The variables of the SavedModel in the directory `path`, and its graph.
 
     Raises:
-        BadInput: the graph or the variables are damaged.
+        BadInput: the graph, the variables, the object graph or a configuration is damaged.
     """
     parsed, writer, notes = graph.saved_model(path / GRAPH)
     tensors: dict[str, Tensor] = {}
@@ -34,15 +41,26 @@ def read(path: Path) -> Checkpoint:
     else:
         notes = (*notes, "there are no variables beside the graph")
     set_apart = apart(tensors)
-    return Checkpoint(
+    told = OBJECTS if any(name.endswith(object_graph.VALUE) for name in tensors) else PARTIAL
+    checkpoint = Checkpoint(
         path=path,
         format=NAME,
         tensors=tensors,
         set_apart=set_apart,
         graph=parsed,
+        files=(path / GRAPH, *bundle.stored(path / "variables" / "variables")) if tensors else (path / GRAPH,),
         writer=writer,
-        notes=(PARTIAL, *notes, *notes_on(set_apart)),
+        notes=(told, *notes, *notes_on(set_apart)),
     )
+    return object_graph.attach(checkpoint, _configs(checkpoint) if told == OBJECTS else None)
+
+
+def _configs(checkpoint: Checkpoint) -> dict[str, Mapping[str, Any]]:
+    """An object's path → its Keras configuration."""
+    nodes = checkpoint.graph.object_graph_def.nodes
+    stored = keras_metadata.configurations(checkpoint.path, nodes)
+    found = object_graph.walk(nodes, checkpoint) if stored else []
+    return {"/".join(one.path): stored[one.node] for one in found if one.first and one.node in stored}
 
 
 FORMAT = Format(NAME, matches, read)

@@ -16,7 +16,8 @@ from rnnprobe.errors import BadInput, CannotWrite
 from rnnprobe.outputs import atomic, layout
 from rnnprobe.outputs.blocks import Tallied, Tally
 from rnnprobe.outputs.memory import MemorySink, collect
-from rnnprobe.outputs.output import Destination, Output, Settings, Sink
+from rnnprobe.outputs.output import Destination, Output, Settings, Sink, by_suffix
+from rnnprobe.outputs.summary import SignalSummary, SummarySink, summarise
 from rnnprobe.outputs.trace import LayerTrace, Trace, load
 from rnnprobe.types import Recording
 
@@ -57,11 +58,7 @@ def check(destination: str | Path, *, force: bool = False, sources: Sequence[Pat
             one of `sources`.
     """
     path = Path(destination)
-    output = next((output for output in OUTPUTS if path.suffix.lower() in output.suffixes), None)
-    if output is None:
-        found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
-        valid = "; ".join(f"{', '.join(output.suffixes)}: {output.name}" for output in OUTPUTS)
-        raise BadInput(f"has {found}, which names no output", path=path, hint=f"valid suffixes: {valid}")
+    output = by_suffix(path, OUTPUTS)
     target = atomic.resolve(path)
     atomic.check(path, target, force=force, sources=sources)
     return Destination(path, target, output, force)
@@ -133,11 +130,14 @@ __all__ = [
     "MemorySink",
     "Output",
     "Settings",
+    "SignalSummary",
     "Sink",
+    "SummarySink",
     "Trace",
     "check",
     "collect",
     "load",
     "open",
     "settings",
+    "summarise",
 ]

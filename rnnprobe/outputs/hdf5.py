@@ -1,8 +1,7 @@
 """Traces in HDF5, laid out as netCDF-4: dimension scales in the groups, plain types, no links.
 
-libhdf5 runs in a thread behind a `Shield`, so that a full disk is an error and not a crash; blocks reach it without
-a copy. The classic chunk index (`v108`) is kept: it takes space for the chunks that were written alone, and every
-reader knows it. Specification: https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html
+`rnnprobe.outputs.hdf5_file` runs libhdf5; blocks reach it without a copy. Specification:
+https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html
 """
 
 from __future__ import annotations
@@ -19,12 +18,11 @@ import h5py
 import numpy as np
 
 from rnnprobe.outputs import layout
-from rnnprobe.outputs.atomic import written
 from rnnprobe.outputs.casting import cast
+from rnnprobe.outputs.hdf5_file import filling
 from rnnprobe.outputs.layout import Field
 from rnnprobe.outputs.output import Settings, Sink
-from rnnprobe.outputs.shield import Shield
-from rnnprobe.outputs.worker import Worker, running
+from rnnprobe.outputs.worker import Worker
 from rnnprobe.types import Array, Batch, Block, Recording
 
 _CHUNK = 256 << 10
@@ -55,38 +53,22 @@ class _Hdf5Sink:
 @contextmanager
 def open(descriptor: int, directory: Path, recording: Recording, settings: Settings) -> Iterator[Sink]:
     """A sink that writes to an empty file; see `Output.open`."""
-    shield = Shield(descriptor)
 
-    def work(items: Iterator[Block | _Input]) -> None:
-        _write(shield, recording, settings, items)
-        if shield.error is not None:
-            with written():
-                raise shield.error
+    def fill(file: h5py.File, items: Iterator[Block | _Input]) -> None:
+        arrays = _create(file, recording, settings)
+        paths = layout.paths(recording)
+        for item in items:
+            if isinstance(item, Block):
+                _put_block(arrays, paths, item)
+            else:
+                name = "ids" if item.batch.features is None else "x"
+                _put_steps(arrays[layout.INPUTS, name], item.batch, item.start, item.values)
 
-    with running(work) as worker:
+    with filling(descriptor, fill) as worker:
         for batch in recording.batches:
             for start, values in layout.input_pieces(batch):
                 worker.put(_Input(batch, start, values))
         yield _Hdf5Sink(worker)
-
-
-def _write(shield: Shield, recording: Recording, settings: Settings, items: Iterator[Block | _Input]) -> None:
-    """The whole life of the file, in one thread."""
-    with h5py.File(shield, "w", libver=("v108", "v110"), track_order=True) as file:
-        try:
-            arrays = _create(file, recording, settings)
-            paths = layout.paths(recording)
-            for item in items:
-                if isinstance(item, Block):
-                    _put_block(arrays, paths, item)
-                else:
-                    name = "ids" if item.batch.features is None else "x"
-                    _put_steps(arrays[layout.INPUTS, name], item.batch, item.start, item.values)
-                if shield.error is not None:
-                    return
-        except BaseException:
-            shield.fail(OSError("abandoned"))  # what closing flushes is of no use any more
-            raise
 
 
 def _create(file: h5py.File, recording: Recording, settings: Settings) -> dict[tuple[str, str], h5py.Dataset]:

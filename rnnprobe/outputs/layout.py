@@ -117,11 +117,20 @@ def fields(recording: Recording, layer: Layer, dtype: str) -> tuple[Field, ...]:
     return recorded + ends
 
 
+def value_sizes(recording: Recording, dtype: str) -> dict[tuple[str, str], int]:
+    """Layer and signal → the bytes of its values, padding left out."""
+    steps = sum(int(batch.lengths.sum()) for batch in recording.batches)
+    return {
+        (layer.name, field.name): steps * field.shape[-1] * np.dtype(dtype).itemsize
+        for layer in recording.layers
+        for field in fields(recording, layer, dtype)
+        if field.kind
+    }
+
+
 def values_size(recording: Recording, dtype: str) -> int:
     """The bytes of every signal's values, padding left out."""
-    steps = sum(int(batch.lengths.sum()) for batch in recording.batches)
-    widths = sum(signal_sizes(layer)[name] for layer in recording.layers for name in recording.signals[layer.name])
-    return steps * widths * np.dtype(dtype).itemsize
+    return sum(value_sizes(recording, dtype).values())
 
 
 def input_fields(recording: Recording) -> tuple[Field, ...]:
@@ -187,20 +196,23 @@ def _libraries() -> Mapping[str, str]:
 
 
 def layer_attributes(layer: Layer) -> dict[str, AttributeValue]:
-    """What a reader needs to make sense of a layer's numbers; each option with its evidence."""
+    """What a reader needs to make sense of a layer's numbers; each option with its evidence.
+
+    The keys are those of the rows of `rnnprobe.analysis.inspect`.
+    """
     attributes: dict[str, AttributeValue] = {
         "name": storable(layer.name),
         "cell": layer.cell.name,
-        "cell_title": layer.cell.title,
+        "title": layer.cell.title,
         "units": layer.units,
         "input_size": layer.input_size,
         "output_size": layer.output_size,
         "direction": layer.direction,
         "scope": storable(layer.scope),
         "gate_order": list(layer.cell.gates),
-        "gate_order_as_written": list(layer.cell.spelled),
+        "spelled": list(layer.cell.spelled),
         "fed_by": [storable(source) for source in layer.feed.sources],
-        "fed_by_evidence": layer.feed.evidence,
+        "feed_evidence": layer.feed.evidence,
     }
     for name, option in layer.options.items():
         value = option.value

@@ -8,7 +8,6 @@ written there at all.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeAlias
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -25,13 +23,12 @@ from rnnprobe.outputs import layout
 from rnnprobe.outputs.atomic import written
 from rnnprobe.outputs.casting import cast
 from rnnprobe.outputs.layout import Field
+from rnnprobe.outputs.members import Members, archive
 from rnnprobe.outputs.output import Settings, Sink
 from rnnprobe.types import Array, Batch, Block, Recording
 
 _PIECE = 8 << 20
 _TEXTS = 256 << 20
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip member can bear: the trace's own stands in its attributes."""
 
 Key: TypeAlias = tuple[str, str]
 
@@ -110,49 +107,14 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
             for start, values in layout.input_pieces(batch):
                 sink.put((layout.INPUTS, "ids" if batch.features is None else "x"), batch, start, values)
         yield sink
-        with (
-            written(),
-            os.fdopen(os.dup(descriptor), "wb") as file,
-            ZipFile(file, "w", _method(settings), allowZip64=True) as archive,
-        ):
-            _assemble(_Members(archive, settings), sink, recording, texts)
+        with archive(descriptor, settings.compress) as members:
+            _assemble(members, sink, recording, texts)
 
 
 def _scratch(directory: Path) -> Any:
     """An unnamed file."""
     with written():
         return TemporaryFile(dir=directory)
-
-
-def _method(settings: Settings) -> int:
-    return ZIP_STORED if settings.compress is None else ZIP_DEFLATED
-
-
-class _Members:
-    """Arrays as members of a zip file."""
-
-    def __init__(self, archive: ZipFile, settings: Settings) -> None:
-        self._archive = archive
-        self._settings = settings
-
-    @contextmanager
-    def new(self, path: str, shape: tuple[int, ...], dtype: str) -> Iterator[Any]:
-        """A member to write the values to, behind the header of a `.npy`."""
-        info = ZipInfo(f"{path}.npy", _EPOCH)
-        info.compress_type = _method(self._settings)
-        if self._settings.compress is not None:
-            info._compresslevel = self._settings.compress  # type: ignore[attr-defined]
-        with self._archive.open(info, "w", force_zip64=True) as member:
-            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(member, header)
-            yield member
-
-    def add(self, path: str, values: Array) -> None:
-        with self.new(path, values.shape, values.dtype.str) as member:
-            member.write(values.tobytes())
-
-    def add_json(self, path: str, attributes: Mapping[str, Any]) -> None:
-        self.add(path, np.array(json.dumps(attributes, ensure_ascii=True)))
 
 
 def _texts(recording: Recording) -> dict[str, Array]:
@@ -177,7 +139,7 @@ def _texts(recording: Recording) -> dict[str, Array]:
     return arrays
 
 
-def _assemble(members: _Members, sink: _NpzSink, recording: Recording, texts: Mapping[str, Array]) -> None:
+def _assemble(members: Members, sink: _NpzSink, recording: Recording, texts: Mapping[str, Array]) -> None:
     lengths = np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in recording.batches)])
     sink.arrays[layout.INPUTS, "lengths"] = lengths
     members.add_json("attributes", layout.root_attributes(recording))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from rnnprobe.errors import BadInput
 from rnnprobe.types import Block, Recording
 
 
@@ -70,3 +71,32 @@ class Destination:
     target: Path
     output: Output
     force: bool
+
+
+class Suffixed(Protocol):
+    """A way of storing something, chosen by the file's suffix."""
+
+    @property
+    def name(self) -> str:
+        """In words."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """In lower case with the dot; no two ways share one."""
+
+
+Way = TypeVar("Way", bound=Suffixed)
+
+
+def by_suffix(path: Path, ways: Sequence[Way]) -> Way:
+    """The way that a file's suffix means.
+
+    Raises:
+        BadInput: it means none of them; the hint lists the valid ones.
+    """
+    for way in ways:
+        if path.suffix.lower() in way.suffixes:
+            return way
+    found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
+    valid = "; ".join(f"{', '.join(way.suffixes)}: {way.name}" for way in ways)
+    raise BadInput(f"has {found}, which names no output", path=path, hint=f"valid suffixes: {valid}")

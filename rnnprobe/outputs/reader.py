@@ -25,6 +25,26 @@ def build(path: Path, grids: Mapping[str, Grid], attributes: Mapping[str, Mappin
         BadInput: it is no trace, one of a newer format, or its arrays contradict each other.
     """
     root = attributes.get("", {})
+    _check_format(path, root)
+    inputs = _below(layout.INPUTS, grids)
+    extent = _check_inputs(path, inputs)
+    return Trace(
+        path,
+        root,
+        {name: Lazy(inputs[name]) for name in ("x", "ids", "lengths", "names", "tokens") if name in inputs},
+        _layers(path, grids, attributes, extent),
+        attributes.get(layout.VERIFICATION, {}),
+    )
+
+
+def _below(group: str, grids: Mapping[str, Grid]) -> dict[str, Grid]:
+    """The arrays of a group by their names in it, those of the groups in it left out."""
+    found = {name.removeprefix(f"{group}/"): grid for name, grid in grids.items() if name.startswith(f"{group}/")}
+    return {name: grid for name, grid in found.items() if "/" not in name}
+
+
+def _check_format(path: Path, root: Mapping[str, Any]) -> None:
+    """Refuses what is no trace, and traces of another version."""
     if root.get("format") != layout.FORMAT:
         raise BadInput(
             f"is no trace: the attribute `format` is {root.get('format', 'missing')}, expected {layout.FORMAT}",
@@ -38,30 +58,6 @@ def build(path: Path, grids: Mapping[str, Grid], attributes: Mapping[str, Mappin
             path=path,
             hint="a newer rnnprobe may read it",
         )
-    inputs = {
-        name.removeprefix(f"{layout.INPUTS}/"): grid
-        for name, grid in grids.items()
-        if name.startswith(f"{layout.INPUTS}/")
-    }
-    extent = _check_inputs(path, inputs)
-    layers: dict[str, LayerTrace] = {}
-    for group, own in attributes.items():
-        if group.startswith(f"{layout.LAYERS}/") and "cell" in own:
-            layer = _layer(path, group, own, grids, extent)
-            if layer.name in layers:
-                raise BadInput(f"holds two layers named {layer.name}", path=path)
-            layers[layer.name] = layer
-    if not layers:
-        raise BadInput("is damaged: it holds no layer", path=path)
-    order = {name: number for number, name in enumerate(_texts(root.get("layers")))}
-    ordered = sorted(layers, key=lambda name: order.get(name, len(order)))
-    return Trace(
-        path,
-        root,
-        {name: Lazy(inputs[name]) for name in ("x", "ids", "lengths", "names", "tokens") if name in inputs},
-        {name: layers[name] for name in ordered},
-        attributes.get(layout.VERIFICATION, {}),
-    )
 
 
 def _texts(value: Any) -> list[str]:
@@ -92,14 +88,30 @@ def _check_inputs(path: Path, inputs: Mapping[str, Grid]) -> tuple[int, int]:
     return sequences, steps.shape[1]
 
 
+def _layers(
+    path: Path, grids: Mapping[str, Grid], attributes: Mapping[str, Mapping[str, Any]], extent: tuple[int, int]
+) -> dict[str, LayerTrace]:
+    """The layers by name, in the network's order.
+
+    Raises:
+        BadInput: there is none, or two of one name.
+    """
+    layers: dict[str, LayerTrace] = {}
+    for group, own in attributes.items():
+        if group.startswith(f"{layout.LAYERS}/") and "cell" in own:
+            layer = _layer(path, group, own, _below(group, grids), extent)
+            if layer.name in layers:
+                raise BadInput(f"holds two layers named {layer.name}", path=path)
+            layers[layer.name] = layer
+    if not layers:
+        raise BadInput("is damaged: it holds no layer", path=path)
+    order = {name: number for number, name in enumerate(_texts(attributes[""].get("layers")))}
+    return {name: layers[name] for name in sorted(layers, key=lambda name: order.get(name, len(order)))}
+
+
 def _layer(
-    path: Path, group: str, attributes: Mapping[str, Any], grids: Mapping[str, Grid], extent: tuple[int, int]
+    path: Path, group: str, attributes: Mapping[str, Any], own: Mapping[str, Grid], extent: tuple[int, int]
 ) -> LayerTrace:
-    own = {
-        name.removeprefix(f"{group}/"): grid
-        for name, grid in grids.items()
-        if name.startswith(f"{group}/") and "/" not in name.removeprefix(f"{group}/")
-    }
     signals: dict[str, Lazy] = {}
     ends: dict[str, dict[str, Lazy]] = {layout.INITIAL: {}, layout.FINAL: {}}
     for name, grid in own.items():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from rnnprobe.cells.activations import RANGES
 from rnnprobe.cells.layers import signal_sizes, signals
 from rnnprobe.outputs.blocks import Tally
 from rnnprobe.types import Array, Block, Layer, Recording, Signal
@@ -15,19 +18,8 @@ COLUMNS = 60
 ROWS = 4
 """Groups of units in a heat map, at most."""
 MARGIN = 0.05
-"""A gate counts as saturated within this share of the way from a bound of its activation to its other bound, for a
-sigmoid below 0.05 and above 0.95; for a tanh, from its middle: below -0.95 and above 0.95."""
-
-_BOUNDS = {
-    "sigmoid": (0.0, 1.0, MARGIN),
-    "hard_sigmoid": (0.0, 1.0, MARGIN),
-    "hard_sigmoid_keras3": (0.0, 1.0, MARGIN),
-    "tanh": (-1.0, 1.0, MARGIN),
-    "softsign": (-1.0, 1.0, MARGIN),
-}
-"""Activation → its bounds, and how near to one of them is saturated."""
-_CANDIDATES = ("g", "n")
-"""Gates that go through `activation`; the others go through `recurrent_activation`."""
+"""A gate counts as saturated within this share of its activation's larger bound from either of them: a sigmoid below
+0.05 and above 0.95, a tanh below -0.95 and above 0.95."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +33,7 @@ class SignalSummary:
         shape: sequences, steps of the longest, size.
         values: how many were computed: those within the lengths.
         nan: how many of these are NaN: at steps that a layer skips, or because something went wrong.
-        low, high, mean: of the others; NaN where there are none.
+        min, max, mean: of the others; NaN where there are none.
         saturated: shares of gate values at the lower and at the upper bound of their activation, or None where it has
             no bounds or the signal is no gate.
         heat: `[groups of units, stretches of time]`, means over both and over the sequences; NaN where nothing is.
@@ -53,8 +45,8 @@ class SignalSummary:
     shape: tuple[int, int, int]
     values: int
     nan: int
-    low: float
-    high: float
+    min: float
+    max: float
     mean: float
     saturated: tuple[float, float] | None
     heat: Array
@@ -92,6 +84,18 @@ class SummarySink:
         return tuple(running.summary() for running in self._running.values())
 
 
+@contextmanager
+def summarise(recording: Recording) -> Iterator[SummarySink]:
+    """A sink whose `summaries` are whole when the body ends.
+
+    Raises:
+        RuntimeError: steps are missing or came twice.
+    """
+    sink = SummarySink(recording)
+    yield sink
+    sink.tally.check()
+
+
 class _Running:
     """The figures of one signal."""
 
@@ -99,9 +103,9 @@ class _Running:
         size = signal_sizes(layer)[signal.name]
         self._layer, self._signal = layer.name, signal
         self._shape = (recording.sequences, recording.steps, size)
-        self._bounds = _BOUNDS.get(_activation(layer, signal.name)) if signal.kind == "gate" else None
+        self._bounds = _bounds(layer, signal)
         self._values = self._nan = 0
-        self._low, self._high, self._total = np.inf, -np.inf, 0.0
+        self._min, self._max, self._total = np.inf, -np.inf, 0.0
         self._saturated = [0, 0]
         rows, columns = min(ROWS, size), max(1, min(COLUMNS, recording.steps))
         self._units = np.arange(rows) * size // rows
@@ -117,12 +121,13 @@ class _Running:
         self._nan += int(inside.sum()) * values.shape[2] - found
         if not found:
             return
-        self._low = min(self._low, float(values.min(where=present, initial=np.inf)))
-        self._high = max(self._high, float(values.max(where=present, initial=-np.inf)))
+        self._min = min(self._min, float(values.min(where=present, initial=np.inf)))
+        self._max = max(self._max, float(values.max(where=present, initial=-np.inf)))
         each = values.sum(axis=1, where=present, dtype=np.float64)
         self._total += float(each.sum())
         if self._bounds is not None:
-            bottom, top, margin = self._bounds
+            bottom, top = self._bounds
+            margin = MARGIN * max(abs(bottom), abs(top))
             self._saturated[0] += int(((values < bottom + margin) & present).sum())
             self._saturated[1] += int(((values > top - margin) & present).sum())
         bins = steps * self._columns // self._shape[1]
@@ -142,14 +147,14 @@ class _Running:
             self._shape,
             self._values,
             self._nan,
-            self._low if found else np.nan,
-            self._high if found else np.nan,
+            self._min if found else np.nan,
+            self._max if found else np.nan,
             self._total / found if found else np.nan,
             shares,
             heat.T,
         )
 
 
-def _activation(layer: Layer, gate: str) -> str:
-    settings = layer.settings
-    return str(settings.get("activation" if gate in _CANDIDATES else "recurrent_activation", ""))
+def _bounds(layer: Layer, signal: Signal) -> tuple[float, float] | None:
+    """The bounds of the activation that a gate went through."""
+    return RANGES.get(str(layer.settings.get(signal.activation, "")))

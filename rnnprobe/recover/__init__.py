@@ -1,7 +1,7 @@
 """Checkpoint → Network: which tensors are which cell's, with which options, and what feeds what.
 
-Three sources, the stronger over the weaker: names and shapes (`names`, `wiring`), a Keras configuration (`keras`), the
-graph (`graph`). What the user says overrides them all.
+Three sources, the stronger over the weaker: names and shapes (`names`, `wiring`; for the objects of TensorFlow 2
+`objects`), a Keras configuration (`keras`), the graph (`graph`). What the user says overrides them all.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ def network(checkpoint: Checkpoint, overrides: Overrides = Overrides()) -> Netwo
         from rnnprobe.formats.keras_json import with_config
 
         checkpoint = with_config(checkpoint, overrides.config)
-    if checkpoint.config is not None or checkpoint.groups:
+    if checkpoint.objects is not None and checkpoint.config is None:
+        from rnnprobe.recover import objects
+
+        found = objects.recover(checkpoint, overrides.cell)
+    elif checkpoint.config is not None or checkpoint.groups:
         from rnnprobe.recover import keras
 
         found = keras.recover(checkpoint)

@@ -7,59 +7,23 @@ the middle, blocks above; between 0 and 1, blocks alone. NaN is left blank.
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING
 
 from rnnprobe.views.escape import plain
+from rnnprobe.views.screen import Screen, drawn
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
-
-WIDTH = 100
-"""Columns where the stream is no terminal and `COLUMNS` says nothing, as in `rnnprobe.views.terminal`."""
 
 _DIVERGING = ("≡=-·░▒█", "&=-.+o#")
 _SEQUENTIAL = ("·░▒▓█", ".:+*#")
 _LOW, _MIDDLE, _HIGH = (33, 102, 172), (247, 247, 247), (178, 24, 43)
 _SIGNS = {"\n": "↵", "\t": "→", "\r": "␍"}
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """Where lines are going to be shown.
-
-    Attributes:
-        width: in columns.
-        colour: `256` or `truecolor`, or None: shades.
-        ascii: whether the stream can show nothing else.
-    """
-
-    width: int = WIDTH
-    colour: Literal["256", "truecolor"] | None = None
-    ascii: bool = False
-
-
-def screen(stream: TextIO) -> Screen:
-    """What a stream shows: colour if it is a terminal of at least 256 colours and `NO_COLOR` is not set."""
-    from rich.console import Console
-
-    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
-    colour: Literal["256", "truecolor"] | None = None
-    if stream.isatty():
-        width = max(shutil.get_terminal_size((WIDTH, 24)).columns, 20)
-        console = Console(file=stream)
-        if not console.no_color:
-            colour = {"256": "256", "truecolor": "truecolor"}.get(console.color_system or "")  # type: ignore[assignment]
-    else:
-        columns = os.environ.get("COLUMNS", "")
-        width = max(int(columns), 20) if columns.isascii() and columns.isdigit() else WIDTH
-    return Screen(width, colour, not encoding.startswith("utf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +67,7 @@ class Scale:
         """A cell for each value, `width` columns each."""
         from rich.text import Text
 
-        if self.screen.colour is None:
+        if not self.screen.paints:
             return Text("".join(self.shade(value) * width for value in values))
         return self.painted((" " * width, value) for value in values)
 
@@ -123,31 +87,17 @@ class Scale:
 
         count = len(self._ramp)
         steps = [self.low + (self.high - self.low) * (k + 0.5) / count for k in range(count)]
-        return Text.assemble(f"{self.low:.3g} ", self.cells(steps, 2 if self.screen.colour else 1), f" {self.high:.3g}")
+        return Text.assemble(f"{self.low:.3g} ", self.cells(steps, 2 if self.screen.paints else 1), f" {self.high:.3g}")
 
 
 def render(lines: Sequence[Text], where: Screen) -> str:
     """Lines as the text to write; every line fits already."""
-    from rich.console import Console
 
-    buffer = StringIO()
-    console = Console(
-        file=buffer,
-        width=where.width,
-        force_terminal=where.colour is not None,
-        color_system=where.colour,
-        no_color=False,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        legacy_windows=False,
-    )
-    for line in lines:
-        console.print(line, soft_wrap=True)
-    text = buffer.getvalue()
-    if where.colour is None:
-        text = "".join(f"{line.rstrip()}\n" for line in text.split("\n")[:-1])
-    return text.encode("ascii", "replace").decode() if where.ascii else text
+    def draw(console: Console) -> None:
+        for line in lines:
+            console.print(line, soft_wrap=True)
+
+    return drawn(where, draw)
 
 
 def visible(token: str, where: Screen) -> str:

@@ -6,22 +6,17 @@ which repeats the columns that tell the rows apart.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rnnprobe.types import Column, Report
 from rnnprobe.views import json_text
 from rnnprobe.views.escape import plain
+from rnnprobe.views.screen import Screen, drawn, screen
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod, RenderableType
-
-WIDTH = 100
-"""Columns of text where the stream is no terminal and `COLUMNS` says nothing."""
 
 _GAP = 2
 _NARROWEST, _COMFORTABLE = 14, 28
@@ -38,17 +33,13 @@ def show(reports: Sequence[Report], *, command: str, as_json: bool, stream: Text
         reports: in order; in the terminal, those without rows and notes are left out.
         command: its name, for the `schema` of the JSON document (`rnnprobe.views.json_text`).
         as_json: print the JSON document instead of tables.
-        stream: where to; stdout if not given. Colour only if it is a terminal, and `NO_COLOR` is not set; as wide as
-            the terminal, else as `COLUMNS` says, else 100.
+        stream: where to (`rnnprobe.views.screen`); stdout if not given.
     """
     stream = stream or sys.stdout
     if as_json:
         stream.write(json_text.document(command, reports))
         return
-    is_terminal = stream.isatty()
-    text = render(reports, width=_width(is_terminal), colour=is_terminal)
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding))
+    stream.write(render(reports, screen(stream)))
 
 
 def abridge(report: Report, rows: int, hint: str) -> Report:
@@ -60,35 +51,17 @@ def abridge(report: Report, rows: int, hint: str) -> Report:
     return Report(report.name, report.title, report.columns, report.rows[:rows], notes, report.upright)
 
 
-def render(reports: Sequence[Report], *, width: int, colour: bool) -> str:
-    """The reports as text of lines at most `width` columns wide, whatever is in them."""
-    from rich.console import Console
+def render(reports: Sequence[Report], where: Screen) -> str:
+    """The reports as text of lines that fit the screen, whatever is in them."""
 
-    buffer = StringIO()
-    console = Console(
-        file=buffer,
-        width=width,
-        force_terminal=colour,
-        color_system="auto" if colour else None,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        legacy_windows=False,
-    )
-    shown = [report for report in reports if report.rows or report.notes]
-    for number, report in enumerate(shown):
-        if number:
-            console.print()
-        _print(console, report, width)
-    lines = buffer.getvalue().splitlines()
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    def draw(console: Console) -> None:
+        shown = [report for report in reports if report.rows or report.notes]
+        for number, report in enumerate(shown):
+            if number:
+                console.print()
+            _print(console, report, where.width)
 
-
-def _width(is_terminal: bool) -> int:
-    if is_terminal:
-        return max(shutil.get_terminal_size((WIDTH, 24)).columns, 20)
-    columns = os.environ.get("COLUMNS", "")
-    return max(int(columns), 20) if columns.isascii() and columns.isdigit() else WIDTH
+    return drawn(where, draw)
 
 
 def _print(console: Console, report: Report, width: int) -> None:

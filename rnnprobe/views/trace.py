@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnprobe.analysis import words
-from rnnprobe.analysis.trace_statistics import Profile, liveliest, profile, scale
+from rnnprobe.analysis.trace_statistics import Profile, is_gate, liveliest, profile, scale
 from rnnprobe.outputs.trace import LayerTrace, Trace
-from rnnprobe.types import Array, Column, Report
+from rnnprobe.types import Array
 from rnnprobe.views import heatmap
 from rnnprobe.views.escape import plain
-from rnnprobe.views.heatmap import Scale, Screen
+from rnnprobe.views.heatmap import Scale
+from rnnprobe.views.screen import Screen
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -26,80 +26,6 @@ _WIDEST = 10
 _FEWEST = 4
 """Steps that always fit beside each other."""
 _INDENT = 2
-
-_LAYERS = (
-    Column("layer", "layer"),
-    Column("cell", "cell"),
-    Column("units", "units", words.count, right=True),
-    Column("direction", "direction"),
-    Column("sequences", "sequences", words.count, right=True),
-    Column("steps", "steps", words.count, right=True),
-    Column("signals", "signals", " ".join),
-)
-_UNITS = (
-    Column("layer", "layer"),
-    Column("signal", "signal"),
-    Column("unit", "unit", right=True),
-    Column("low", "min", words.number, right=True),
-    Column("mean", "mean", words.number, right=True),
-    Column("high", "max", words.number, right=True),
-)
-
-
-def layers_report(trace: Trace) -> Report:
-    """A row for each layer: `layer`, `cell`, `units`, `direction`, `sequences`, `steps`, `signals`."""
-    sequences = int(trace.lengths.size)
-    rows = tuple(
-        {
-            "layer": layer.name,
-            "cell": str(layer.attributes.get("cell_title", layer.attributes.get("cell", ""))),
-            "units": layer.attributes.get("units"),
-            "direction": layer.attributes.get("direction"),
-            "sequences": sequences,
-            "steps": int(trace.lengths.max(initial=0)),
-            "signals": list(layer.signals),
-        }
-        for layer in trace.layers.values()
-    )
-    origin = [f"{key}: {trace.attributes[key]}" for key in ("model", "input") if trace.attributes.get(key)]
-    return Report("layers", "", _LAYERS, rows, tuple(origin))
-
-
-def units_report(found: Profile, units: Sequence[int]) -> Report:
-    """A row for each unit: `layer`, `signal`, `sequence`, `unit`, `start` and `stop` (steps), `low`, `mean`, `high`,
-    `variance`, `values`; `edges` are the steps at which the values begin where each is the mean of several steps, else
-    null."""
-    rows = tuple(
-        {
-            "layer": found.layer,
-            "signal": found.signal,
-            "sequence": found.sequence,
-            "unit": unit,
-            "start": found.start,
-            "stop": found.stop,
-            "low": float(found.low[unit]),
-            "mean": float(found.mean[unit]),
-            "high": float(found.high[unit]),
-            "variance": float(found.variance[unit]),
-            "edges": found.edges[:-1].tolist() if found.binned else None,
-            "values": found.bins[unit].tolist(),
-        }
-        for unit in units
-    )
-    return Report("units", "", _UNITS, rows)
-
-
-def tokens_report(trace: Trace, sequence: int, span: range) -> Report:
-    """A row for the sequence: `sequence`, `name`, `start`, `stop`, `tokens` (null where the input was no text)."""
-    tokens = trace.text(sequence, span.start, span.stop)
-    row: Mapping[str, Any] = {
-        "sequence": sequence,
-        "name": trace.names[sequence],
-        "start": span.start,
-        "stop": span.stop,
-        "tokens": None if tokens is None else list(tokens),
-    }
-    return Report("tokens", "", (Column("name", "name"),), (row,))
 
 
 def over_steps(
@@ -161,8 +87,8 @@ def over_text(
 def _measure(layer: LayerTrace, found: Profile, units: Sequence[int], where: Screen) -> Scale:
     """The scale of what is shown."""
     chosen = list(units)
-    low, high = (values[np.isfinite(values)] for values in (found.low[chosen], found.high[chosen]))
-    return Scale(*scale(layer, found.signal, float(low.min(initial=0.0)), float(high.max(initial=0.0))), where)
+    extremes = np.concatenate([found.min[chosen], found.max[chosen]])
+    return Scale(*scale(extremes, gate=is_gate(layer, found.signal)), where)
 
 
 def _cell_width(tokens: Sequence[str] | None, where: Screen) -> int:
@@ -253,7 +179,7 @@ def unit_over_text(tokens: Sequence[str], values: Array, measure: Scale) -> list
     lines: list[Text] = []
     for row in _wrapped(tokens, where, 0 if together else 1):
         gap = "" if together else " "
-        if where.colour:
+        if where.paints:
             pieces = (((shown, values[step]), (gap, math.nan)) for step, shown, _ in row)
             lines.append(measure.painted(piece for pair in pieces for piece in pair if piece[0]))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -32,8 +33,8 @@ def of(array: np.ndarray, part: str = "kernel") -> module.Figures:
 def assert_same(found: module.Figures, values: np.ndarray, *, recurrent: bool) -> None:
     wide = values.astype(np.float64)
     assert found.norm == pytest.approx(np.linalg.norm(wide))
-    assert found.least == wide.min()
-    assert found.most == wide.max()
+    assert found.min == wide.min()
+    assert found.max == wide.max()
     assert found.mean == pytest.approx(wide.mean())
     assert found.std == pytest.approx(wide.std())
     assert found.zeros == pytest.approx((wide == 0).mean())
@@ -63,8 +64,10 @@ def test_dtypes_are_computed_in_float64(dtype):
 
 @pytest.mark.parametrize("array", [np.array([[1 + 2j]]), np.array([["text"]], object)])
 def test_what_is_no_number_is_refused_by_name(array):
-    with pytest.raises(BadInput, match=r"t holds .* real numbers"):
-        of(array)
+    block = GateSlice("kernel", "", models.tensor("t", array), slice(0, 1), slice(0, 1), array.shape)
+    with pytest.raises(BadInput, match=r"x\.h5: t holds .* real numbers") as caught:
+        list(figures([block], Path("x.h5")))
+    assert "shapes" in caught.value.hint
 
 
 @settings(max_examples=80, deadline=None)
@@ -86,7 +89,7 @@ def test_nothing_that_floats_can_be_breaks_them(array):
         assert not np.isfinite(array[found.first])
     else:
         assert found.first is None
-        assert found.least <= found.most
+        assert found.min <= found.max
 
 
 @pytest.mark.parametrize("extremes", [(-1.7e308, 1.7e308), (0.0, 5e-324), (1.0, np.nextafter(1.0, 2.0))])

@@ -10,6 +10,7 @@ from rnnprobe.analysis.inspect import inspect
 from rnnprobe.analysis.shapes import shapes
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.outputs import layout
 from rnnprobe.types import Candidate, Mask, Tensor
 
 from . import models
@@ -24,10 +25,21 @@ def test_the_layers_and_what_feeds_them():
     assert [row["feed"] for row in layers.rows] == ["embedding (assumed)", "#1 (weights)", "input (assumed)"]
     assert [row["stack"] for row in layers.rows] == [1, 1, 2]
     assert [row["direction"] for row in layers.rows] == ["forward", "forward", "backward"]
-    assert layers.rows[0]["gates"] == ["i", "g", "f", "o"]
+    assert layers.rows[0]["gate_order"] == ["i", "g", "f", "o"]
     assert layers.rows[0]["spelled"] == ["i", "j", "f", "o"]
     assert {column.key for column in layers.columns} >= {"stack", "direction"}
     assert any("2 stacks" in note for note in layers.notes)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_a_trace_says_the_same_of_a_layer_under_the_same_names(cell):
+    network = models.network(models.layer(cell, "s"))
+    (row,) = reports(network)["layers"].rows
+    attributes = layout.layer_attributes(network.layers[0])
+    assert attributes.pop("name") == row["layer"]
+    for name in network.layers[0].options:
+        del attributes[name], attributes[f"{name}_evidence"]
+    assert attributes == {name: row[name] for name in attributes}
 
 
 def test_columns_that_say_nothing_are_left_out():

@@ -13,7 +13,7 @@ from rnnprobe.cells.shapes import evaluate, solve
 from rnnprobe.cells.slices import assemble, slices
 from rnnprobe.errors import BadInput
 
-from .made import layer
+from .made import layer, tensor
 
 EACH = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 BOTH = pytest.mark.parametrize("optional", [True, False], ids=["all weights", "no optional weight"])
@@ -55,21 +55,32 @@ def test_the_parts_account_for_every_element(cell):
 
 
 @EACH
-def test_a_missing_weight_or_a_wrong_shape_does_not_fit(cell):
+def test_a_missing_weight_does_not_fit(cell):
     made = layer(cell)
     for weight in cell.weights:
         if not weight.optional:
             assert fit(cell, {role: t for role, t in made.weights.items() if role != weight.role}) is None
-    turned = dict(made.weights)
-    first = cell.weights[0].role
-    turned[first] = layer(cell).weights[first]
-    assert fit(cell, {**made.weights, first: _transposed(made.weights[first])}) is None
 
 
-def _transposed(tensor):
-    from .made import tensor as make
-
-    return make(tensor.name, np.zeros((*tensor.shape[::-1], 1), "f"))
+@EACH
+@BOTH
+def test_one_more_along_an_axis_does_not_fit_or_is_another_size(cell, optional):
+    """A kernel of one more row is that of a wider input; all else contradicts the other weights."""
+    made = layer(cell, optional=optional)
+    refused = 0
+    for role, stored in made.weights.items():
+        for axis, length in enumerate(stored.shape):
+            shape = (*stored.shape[:axis], length + 1, *stored.shape[axis + 1 :])
+            weights = {**made.weights, role: tensor(stored.name, np.zeros(shape, "f"))}
+            sizes = fit(cell, weights)
+            if sizes is None:
+                refused += 1
+                continue
+            assert sizes != made.sizes
+            for weight in cell.weights:
+                if weight.role in weights:
+                    assert weights[weight.role].shape == tuple(evaluate(formula, sizes) for formula in weight.shape)
+    assert refused >= len(made.weights), "no weight could have a last axis of its own"
 
 
 def test_formulas():

@@ -57,6 +57,7 @@ def test_json_holds_the_values_themselves(trace: Path, run: Run) -> None:
     document = json.loads(done.out)
     assert document["schema"] == "rnnprobe/show/1"
     assert [row["layer"] for row in document["layers"]] == ["rnn/cell_0", "rnn/cell_1", "simple"]
+    assert (document["layers"][1]["cell"], document["layers"][1]["title"]) == ("gru", "GRU")
     for row, unit in zip(document["units"], (3, 7), strict=True):
         values = ARRAYS["rnn/cell_0"]["c"][0, 10:14, unit]
         assert (row["layer"], row["signal"], row["unit"]) == ("rnn/cell_0", "c", unit)
@@ -64,7 +65,7 @@ def test_json_holds_the_values_themselves(trace: Path, run: Run) -> None:
         assert row["values"] == values.tolist()
         assert row["edges"] is None
         assert row["variance"] == pytest.approx(values.astype(float).var())
-        assert (row["low"], row["high"]) == (values.min(), values.max())
+        assert (row["min"], row["max"]) == (values.min(), values.max())
     assert len(document["tokens"][0]["tokens"]) == 4
 
 
@@ -98,10 +99,10 @@ def test_the_top_units_and_a_range(trace: Path, run: Run) -> None:
         (("--layer", "cell_9"), "no layer is called 'cell_9'", "rnn/cell_0"),
         (("--signal", "q"), "no signal 'q'", "c, h, i, f"),
         (("--unit", "20", "--layer", "cell_0"), "no unit 20", "0 … 19"),
-        (("--unit", "1", "--top", "3"), "exclude each other", ""),
+        (("--unit", "1", "--top", "3"), "exclude each other", "one of them"),
         (("--sequence", "3"), "no sequence 3: the trace has 3", "s0, s1, s2"),
         (("--steps", "5:3"), "--steps 5:3 is empty", "0:700"),
-        (("--steps", "x"), "--steps x is no A:B", ""),
+        (("--steps", "x"), "--steps x is no A:B", "0:700"),
         (("--units", "40:", "--layer", "cell_0"), "--units 40: is empty", "0:20"),
     ],
 )
@@ -109,6 +110,7 @@ def test_slips(arguments: tuple[str, ...], message: str, hint: str, trace: Path,
     done = run("show", trace, *arguments)
     assert (done.status, done.out) == (2, "")
     first, *rest = done.err.splitlines()
+    assert first.startswith(f"rnnprobe: {trace}: ")
     assert message in first
     assert hint in "\n".join(rest)
 

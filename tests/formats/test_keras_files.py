@@ -325,6 +325,50 @@ def test_a_configuration_beside_the_weights_is_found(tmp_path: Path) -> None:
         read(tmp_path / "model.json")
 
 
+def test_a_damaged_configuration_beside_the_weights_is_said(tmp_path: Path) -> None:
+    path = weights_only(tmp_path / "weights.h5", {"lstm_1": lstm()})
+    (tmp_path / "notes.json").write_text("{")
+    (tmp_path / "config.json").write_text('{"learning_rate": 1}')
+    assert read(path).notes == ()
+    whole = json.dumps(config_of("keras2.2.4/lstm_back"))
+    (tmp_path / "model.json").write_text(whole[:-20])
+    found = read(path)
+    assert found.config is None
+    assert len(found.notes) == 1
+    assert "model.json lies beside it and can't be read as a configuration: the file is no valid JSON" in found.notes[0]
+    (tmp_path / "inner").mkdir()
+    inner = weights_only(tmp_path / "inner" / "weights.h5", {"lstm_1": lstm()})
+    assert "model.json lies one folder above and can't be read" in read(inner).notes[0]
+    (tmp_path / "model_arch.json").write_text(whole)
+    found = read(path)
+    assert found.config is not None, "the one that can be read is taken all the same"
+    assert [note.split()[0] for note in found.notes] == ["model.json", "configuration"]
+    assert found.files == (path, tmp_path / "model_arch.json")
+
+
+def test_a_tokenizer_is_no_configuration(tmp_path: Path) -> None:
+    path = weights_only(tmp_path / "weights.h5", {})
+    (tmp_path / "model.json").write_text('{"class_name": "Tokenizer", "config": {"num_words": 9}}')
+    assert read(path).config is None
+    assert not KERAS_JSON.matches(tmp_path / "model.json")
+
+
+@pytest.mark.parametrize(
+    ("version", "backend", "writer"),
+    [("2.2.4", "tensorflow", "Keras 2.2.4"), ("2.2.4", "theano", "Keras 2.2.4 (theano)"), ("", "theano", "")],
+)
+def test_the_writer_is_told_with_its_backend(tmp_path: Path, version: str, backend: str, writer: str) -> None:
+    path = weights_only(tmp_path / "weights.h5", {"lstm_1": lstm()}, version)
+    with h5py.File(path, "r+") as file:
+        file.attrs["backend"] = backend.encode()
+    found = read(path)
+    assert found.writer == writer
+    (tmp_path / "model.json").write_text(json.dumps({**config_of("keras2.2.4/lstm_back"), "keras_version": ""}))
+    config = read(path).config
+    assert config is not None
+    assert config.version == version
+
+
 def test_a_configuration_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"units": 3}')
@@ -334,7 +378,7 @@ def test_a_configuration_that_is_none(tmp_path: Path) -> None:
         with_config(read(MODEL), tmp_path / "absent.json")
 
 
-@pytest.mark.parametrize(("data", "said"), [(b"", "it is empty"), (b"PK\3\4 no", "begins with")])
+@pytest.mark.parametrize(("data", "said"), [(b"", "is empty"), (b"PK\3\4 no", "is no HDF5 file: it begins with")])
 def test_files_of_another_kind(tmp_path: Path, data: bytes, said: str) -> None:
     path = tmp_path / "x.h5"
     path.write_bytes(data)
@@ -346,7 +390,7 @@ def test_a_trace_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "rnnprobe-trace"
-    with pytest.raises(BadInput, match="this is a trace"):
+    with pytest.raises(BadInput, match="is a trace"):
         read(path)
 
 

@@ -108,7 +108,7 @@ def test_parts_of_a_checkpoint(tmp_path: Path) -> None:
 
 def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     for name, data, said in (
-        ("frozen.pb", b"\x0a\x05", "not read yet"),
+        ("frozen.pb", b"\x0a\x05", "no TensorFlow graph"),
         ("model.pt", b"PK\x03\x04 and so on", "zip archive"),
         ("vocabulary.pkl", b"\x80\x04", "pickle"),
         ("x.npy", b"\x93NUMPY", "NumPy"),

@@ -87,6 +87,46 @@ def test_file_size_limits(suffix: str, tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == [path]
 
 
+WEIGHTS = """
+import resource, sys
+from pathlib import Path
+from rnnprobe.analysis.weights import blocks
+from rnnprobe.errors import RnnprobeError
+from rnnprobe.outputs import weights
+from tests.analysis import models
+
+path, limit = Path(sys.argv[1]), int(sys.argv[2])
+layer = models.layer("basic_lstm", "rnn/cell", input_size=200, units=200)
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    weights.write(path, [layer], blocks([layer]), force=True)
+except RnnprobeError as error:
+    print(error)
+    sys.exit(error.status)
+"""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_file_size_limits_of_weights(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"w{suffix}"
+
+    def outcome(limit: int) -> tuple[int, str, str]:
+        words = [sys.executable, "-c", WEIGHTS, str(path), str(limit)]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    assert outcome(0)[0] == 0
+    size = path.stat().st_size
+    for share in (0.001, 0.5, 0.9999):
+        path.write_bytes(b"old")
+        status, said, errors = outcome(int(size * share))
+        assert (status, errors) == (5, ""), (share, said, errors)
+        assert f"{path}: can't be written" in said
+        assert path.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     """A tmpfs of about 3 MB: less than half of what is going to be written."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from rnnprobe.outputs.summary import COLUMNS, ROWS, SignalSummary, SummarySink
-from rnnprobe.types import Array, Recording
+from rnnprobe import outputs
+from rnnprobe.cells import CELLS
+from rnnprobe.outputs.summary import COLUMNS, ROWS, SignalSummary
+from rnnprobe.types import Array, Cell, Recording, Value
 from tests.outputs.recordings import blocks, layer, recording, whole
 
 
 def summed(what: Recording, arrays: dict[str, dict[str, Array]], stretch: int) -> dict[tuple[str, str], SignalSummary]:
-    sink = SummarySink(what)
-    for block in blocks(what, arrays, stretch):
-        sink.write(block)
-    sink.tally.check()
+    with outputs.summarise(what) as sink:
+        for block in blocks(what, arrays, stretch):
+            sink.write(block)
     return {(one.layer, one.signal): one for one in sink.summaries}
 
 
@@ -30,10 +33,10 @@ def test_figures(stretch: int) -> None:
         assert one.shape == values.shape
         assert one.values == (150 + 31 + 97) * values.shape[2]
         assert one.nan == (6 * 6 if signal == "i" else 0)
-        assert (one.low, one.high) == (np.nanmin(values), np.nanmax(values))
+        assert (one.min, one.max) == (np.nanmin(values), np.nanmax(values))
         assert one.mean == pytest.approx(np.nanmean(values, dtype=np.float64), abs=1e-12)
         assert one.heat.shape == (min(ROWS, values.shape[2]), COLUMNS)
-        assert (one.saturated is None) == (one.kind != "gate")
+        assert (one.saturated is None) == (one.kind != "gate"), (name, signal)
     for gate, low in (("i", 0.05), ("g", -0.95)):
         values = arrays["a"][gate][~np.isnan(arrays["a"][gate])]
         assert found["a", gate].saturated == pytest.approx([(values < low).mean(), (values > 0.95).mean()])
@@ -46,5 +49,43 @@ def test_nothing_at_all() -> None:
     what = recording([layer("a")], [[0, 0]])
     one = summed(what, whole(what), 5)["a", "h"]
     assert (one.values, one.nan, one.saturated) == (0, 0, None)
-    assert np.isnan([one.low, one.high, one.mean]).all()
+    assert np.isnan([one.min, one.max, one.mean]).all()
     assert np.isnan(one.heat).all()
+
+
+@pytest.mark.parametrize(
+    ("activation", "bounds"),
+    [("tanh", (-0.95, 0.95)), ("relu6", (0.3, 5.7)), ("softsign", (-0.95, 0.95)), ("relu", None)],
+)
+def test_a_gate_is_saturated_near_the_bounds_of_its_own_activation(
+    activation: str, bounds: tuple[float, float] | None
+) -> None:
+    one = layer("a", "keras_lstm")
+    what = recording([replace(one, options={**one.options, "activation": Value(activation, "config")})], [[90]])
+    arrays = whole(what)
+    arrays["a"]["g"] *= 4
+    found = summed(what, arrays, 20)["a", "g"].saturated
+    if bounds is None:
+        assert found is None
+    else:
+        values = arrays["a"]["g"]
+        assert found == pytest.approx([(values < bounds[0]).mean(), (values > bounds[1]).mean()])
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_every_gate_says_through_which_activation_it_went(cell: Cell) -> None:
+    options = {option.name for option in cell.options}
+    assert all(signal.activation in options for signal in cell.signals if signal.kind == "gate")
+    assert not any(signal.activation for signal in cell.signals if signal.kind != "gate")
+
+
+def test_a_gap_is_a_fault() -> None:
+    what = recording([layer("a")], [[9]])
+
+    def leave_out() -> None:
+        with outputs.summarise(what) as sink:
+            for block in list(blocks(what, whole(what)))[:-1]:
+                sink.write(block)
+
+    with pytest.raises(RuntimeError, match="a: 8 steps"):
+        leave_out()

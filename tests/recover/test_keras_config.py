@@ -5,77 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import marshal
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
 import pytest
 
 from rnnprobe.errors import BadInput
-from rnnprobe.formats.keras_hdf5 import KERAS_HDF5
+from rnnprobe.formats.keras_json import with_config
 from rnnprobe.recover.keras import recover
 from rnnprobe.recover.keras.config import activation, era
 from rnnprobe.types import Feed, Mask, Network, Value
 
-DATA = Path(__file__).parent.parent / "data" / "keras"
-Json = dict[str, Any]
-
-
-def cell(kind: str, inputs: int, units: int, rows: tuple[int, ...] = (1,)) -> dict[str, tuple[int, ...]]:
-    """Leaf → shape of a Keras 2 layer; `rows` are the bias's, as multiples of the gates' width."""
-    gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind] * units
-    bias = (*rows[:-1], rows[-1] * gates)
-    return {"kernel": (inputs, gates), "recurrent_kernel": (units, gates), "bias": bias}
-
-
-def layer(class_name: str, name: str, inbound: Any = None, **config: Any) -> Json:
-    found: Json = {"class_name": class_name, "config": {"name": name, **config}, "name": name}
-    if inbound is not None:
-        found["inbound_nodes"] = [[[source, 0, 0, {}] for source in inbound]] if inbound else []
-    return found
-
-
-def rnn(class_name: str, name: str, units: int, inbound: Any = None, **config: Any) -> Json:
-    options = {"units": units, "activation": "tanh", "return_sequences": True, **config}
-    if class_name != "SimpleRNN":
-        options = {"recurrent_activation": "sigmoid", **options}
-    return layer(class_name, name, inbound, **options)
-
-
-def sequential(*layers: Json) -> Json:
-    return {"class_name": "Sequential", "config": {"name": "model", "layers": list(layers)}}
-
-
-def functional(*layers: Json) -> Json:
-    inputs = [[value["name"], 0, 0] for value in layers if value["class_name"] == "InputLayer"]
-    config = {"name": "model", "layers": list(layers), "input_layers": inputs}
-    return {"class_name": "Model", "config": {**config, "output_layers": [[layers[-1]["name"], 0, 0]]}}
+from .keras_models import Json, cell, functional, layer, recover_case, rnn, save, sequential
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Any:
-    def save(
-        weights: Mapping[str, Mapping[str, tuple[int, ...]]], config: Json | None = None, version: str = "2.2.4"
-    ) -> Network:
-        path = tmp_path / "model.h5"
-        with h5py.File(path, "w") as file:
-            base = file.create_group("model_weights") if config else file
-            base.attrs["layer_names"] = np.array([name.encode() for name in weights], dtype="S")
-            if version:
-                file.attrs["keras_version"] = version
-            if config:
-                file.attrs["model_config"] = json.dumps(config)
-            for name, shapes in weights.items():
-                group = base.create_group(name)
-                leaves = [leaf if "_W" in leaf or "/" in leaf else f"{name}/{leaf}" for leaf in shapes]
-                group.attrs["weight_names"] = np.array([f"{leaf}:0".encode() for leaf in leaves], dtype="S")
-                for leaf, shape in zip(leaves, shapes.values(), strict=True):
-                    group[f"{leaf}:0"] = np.zeros(shape, "f")
-        return recover(KERAS_HDF5.read(path))
-
-    return save
+    return partial(save, tmp_path)
 
 
 def sources(network: Network) -> dict[str, tuple[str, ...]]:
@@ -151,24 +98,6 @@ def test_what_keras_passes_through_and_what_stands_outside(saved: Any) -> None:
     assert network.notes == (
         "'b' is fed by 'td' (TimeDistributed), which is not rebuilt: its input is what that layer computes",
     )
-
-
-def test_masks_reach_later_layers(saved: Any) -> None:
-    weights = {"a": cell("lstm", 3, 4), "d": {"kernel": (4, 4)}, "b": cell("lstm", 4, 4), "c": cell("lstm", 4, 4)}
-    network = saved(
-        weights,
-        sequential(
-            layer("Masking", "m", mask_value=-1),
-            rnn("LSTM", "a", 4),
-            layer("Dense", "d", units=4),
-            rnn("LSTM", "b", 4),
-            layer("Conv1D", "v"),
-            rnn("LSTM", "c", 4),
-        ),
-    )
-    assert network["a"].feed == Feed(("input",), "concat", Mask("input", -1.0), "config")
-    assert network["b"].feed == Feed(("d",), "concat", Mask("input", -1.0), "config")
-    assert network["c"].feed.mask is None
 
 
 def test_embeddings_in_front(saved: Any) -> None:
@@ -292,6 +221,17 @@ def test_configurations_that_contradict_the_weights(saved: Any, config: Json, sa
     with pytest.raises(BadInput, match=said) as caught:
         saved({"a": shapes}, config)
     assert caught.value.path is not None
+    assert caught.value.hint == "the configuration is the one in model.h5: --config FILE names another"
+
+
+def test_a_contradiction_names_both_files(saved: Any, tmp_path: Path) -> None:
+    checkpoint = saved({"a": cell("lstm", 3, 4)}, sequential(rnn("LSTM", "a", 4))).checkpoint
+    (tmp_path / "other.json").write_text(json.dumps(sequential(rnn("GRU", "a", 4))))
+    with pytest.raises(BadInput, match="'a' is a GRU") as caught:
+        recover(with_config(checkpoint, tmp_path / "other.json"))
+    assert caught.value.path == tmp_path / "model.h5"
+    configuration = f"the configuration in {tmp_path / 'other.json'}"
+    assert caught.value.hint == f"the weights are in model.h5, {configuration}: --config FILE names another"
 
 
 def test_widths_that_contradict_the_wiring(saved: Any) -> None:
@@ -397,10 +337,3 @@ def test_nested_models_name_their_layers() -> None:
     network = recover_case("tf_keras-2.21/nested_functional/m.keras")
     names = ["inner/deep", "inner/bi/forward", "inner/bi/backward", "seq/g1", "seq/g2", "end"]
     assert [found.name for found in network.layers] == names
-
-
-def recover_case(name: str) -> Network:
-    from rnnprobe.formats.keras_zip import KERAS_ZIP
-
-    path = DATA / name
-    return recover((KERAS_ZIP if KERAS_ZIP.matches(path) else KERAS_HDF5).read(path))

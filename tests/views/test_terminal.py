@@ -21,6 +21,7 @@ from rnnprobe.analysis.shapes import shapes
 from rnnprobe.analysis.training import training
 from rnnprobe.analysis.weights import weights
 from rnnprobe.types import Column, Report
+from rnnprobe.views.screen import Screen
 from rnnprobe.views.terminal import abridge, render, show
 
 from ..analysis import models
@@ -65,7 +66,7 @@ def made(name: str):
 @pytest.mark.parametrize("name", ["inspect", "weights", "shapes", "training"])
 def test_golden(name, width):
     """`RNNPROBE_WRITE_GOLDENS=1 pytest tests/views` writes them anew: look at what changed."""
-    text = render(made(name), width=width, colour=False)
+    text = render(made(name), Screen(width))
     golden = DATA / "reports" / f"{name}_{width}.txt"
     if os.environ.get("RNNPROBE_WRITE_GOLDENS"):
         golden.write_text(text, encoding="utf-8")
@@ -102,7 +103,7 @@ def text_report(*texts: str) -> Report:
 def test_no_line_is_too_wide_and_nothing_is_cut(width, rows, right):
     columns = tuple(Column(f"k{k}", f"header {k}", right=flag) for k, flag in enumerate(right))
     report = Report("r", "", columns, tuple({f"k{k}": text for k, text in enumerate(row)} for row in rows))
-    text = render([report], width=width, colour=False)
+    text = render([report], Screen(width))
     assert all(cell_len(line) <= width for line in text.splitlines())
     seen = re.sub(r"[\s─]", "", text)
     for row in rows:
@@ -116,7 +117,7 @@ def test_no_line_is_too_wide_and_nothing_is_cut(width, rows, right):
 def test_hostile_text_is_inert(text, colour):
     report = text_report(text)
     for one in (report, replace(report, rows=report.rows[:1], upright=True)):
-        shown = render([one], width=100, colour=colour)
+        shown = render([one], Screen(100, "standard" if colour else None))
         plain = re.sub(r"\x1b\[[0-9;]*m", "", shown) if colour else shown
         assert not {char for char in plain if unicodedata.category(char) in ("Cc", "Cf", "Cs") and char != "\n"}
         if text.isascii() and text.isprintable() and len(text) < 30:
@@ -206,8 +207,8 @@ def test_an_encoding_without_the_characters():
 
 
 def test_reports_without_anything_are_left_out():
-    assert render([Report("r", "title", (), ())], width=80, colour=False) == ""
-    assert render([Report("r", "title", (), (), ("note",))], width=80, colour=False) == "title\n  note\n"
+    assert render([Report("r", "title", (), ())], Screen(80)) == ""
+    assert render([Report("r", "title", (), (), ("note",))], Screen(80)) == "title\n  note\n"
 
 
 def test_abridged_reports_say_so():

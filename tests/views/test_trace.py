@@ -14,10 +14,10 @@ import pytest
 
 from rnnprobe import outputs
 from rnnprobe.outputs import Trace
-from rnnprobe.outputs.summary import SummarySink
 from rnnprobe.views import heatmap, summary
 from rnnprobe.views import trace as views
-from rnnprobe.views.heatmap import Scale, Screen
+from rnnprobe.views.heatmap import Scale
+from rnnprobe.views.screen import Screen, screen
 
 from ..outputs.recordings import blocks, layer, recording, whole
 
@@ -81,7 +81,7 @@ def check(golden: str, found: str) -> None:
         ("text_binned", "text", "h", Screen(20)),
         ("text_unit", "text", "unit", Screen(40)),
         ("text_unit_colour", "text", "unit", Screen(40, "truecolor")),
-        ("text_unit_ascii", "text", "unit", Screen(40, None, True)),
+        ("text_unit_ascii", "text", "unit", Screen(40, None, "ascii")),
         ("words_steps", "phrase", "h", Screen(60)),
         ("words_colour", "phrase", "h 4", Screen(60, "truecolor")),
         ("words_unit", "phrase", "unit", Screen(50)),
@@ -104,7 +104,7 @@ def test_no_line_is_wider_than_the_screen(text: Trace, phrase: Trace) -> None:
 
 def test_nothing_of_a_file_reaches_the_terminal_as_it_is(phrase: Trace) -> None:
     for how in ("h", "unit"):
-        for where in (Screen(60), Screen(60, None, True)):
+        for where in (Screen(60), Screen(60, None, "ascii")):
             found = drawn(phrase, how, where)
             assert "\x1b" not in found
             assert "\\x1b" in found
@@ -130,25 +130,29 @@ def test_no_colour_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("COLORTERM", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert heatmap.screen(Terminal()).colour == "256"
+    assert screen(Terminal()).colour == "256"
     monkeypatch.setenv("COLORTERM", "truecolor")
-    assert heatmap.screen(Terminal()).colour == "truecolor"
+    assert screen(Terminal()).colour == "truecolor"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert heatmap.screen(Terminal()).colour is None
+    assert screen(Terminal()).colour is None
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
-    assert heatmap.screen(Terminal()).colour is None
+    assert screen(Terminal()).colour is None
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLORTERM")
+    assert screen(Terminal()).colour == "standard"
+    assert not screen(Terminal()).paints
     monkeypatch.setenv("COLUMNS", "133")
-    assert heatmap.screen(io.StringIO()) == Screen(133)
-    assert heatmap.screen(io.TextIOWrapper(io.BytesIO(), "ascii")).ascii
+    assert screen(io.StringIO()) == Screen(133)
+    assert screen(io.TextIOWrapper(io.BytesIO(), "ascii")).ascii
 
 
 def test_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     what = recording([layer("rnn", units=6), layer("b", "gru", 3, "backward")], [[150, 0, 31], [97]])
-    sink = SummarySink(what)
-    for block in blocks(what, whole(what), 50):
-        sink.write(block)
+    with outputs.summarise(what) as sink:
+        for block in blocks(what, whole(what), 50):
+            sink.write(block)
     stream = io.StringIO()
     summary.show(sink.summaries, {"status": "not verified"}, as_json=False, stream=stream)
     check("summary", stream.getvalue())
@@ -157,5 +161,5 @@ def test_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     document = json.loads(stream.getvalue())
     rows = {(row["layer"], row["signal"]): row for row in document["signals"]}
     assert rows["rnn", "i"]["shape"] == [4, 150, 6]
-    assert rows["rnn", "h"]["saturated_low"] is None
+    assert rows["rnn", "h"]["saturated_min"] is None
     assert rows["b", "z"]["values"] == (150 + 31 + 97) * 3

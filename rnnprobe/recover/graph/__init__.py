@@ -26,9 +26,10 @@ from rnnprobe.recover.graph.spots import (
     spots,
 )
 from rnnprobe.recover.graph.trace import Part, Tracer
+from rnnprobe.recover.graph.unnamed import unclaimed
 from rnnprobe.recover.graph.values import Variables
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, View, view
-from rnnprobe.types import Embedding, Feed, Layer, Network, Value
+from rnnprobe.types import Candidate, Embedding, Feed, Layer, Network, Value
 
 _INPUTS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Const", "Fill", "ZerosLike"}
 _FORWARD = re.compile(r"(?<![^/_])(fw|FW)(?![^/])")
@@ -69,9 +70,18 @@ def refine(network: Network) -> Network:
         network,
         layers=_sorted(layers),
         embeddings=_embeddings(network, layers, fed),
-        candidates=tuple(candidate for candidate in network.candidates if not _within(candidate.scope, layers)),
+        candidates=_candidates(reading, layers),
         notes=(*network.notes, *_notes(reading, confirmed), *feeds_notes),
     )
+
+
+def _candidates(reading: _Reading, layers: Sequence[Layer]) -> tuple[Candidate, ...]:
+    """Those that no layer accounts for, and constants of a frozen graph that only its loops show to be recurrent."""
+    network = reading.network
+    left = tuple(candidate for candidate in network.candidates if not _within(candidate.scope, layers))
+    claimed = {tensor.name for layer in layers for tensor in layer.weights.values()}
+    claimed |= {name for name in network.checkpoint.tensors if any(name.startswith(f"{c.scope}/") for c in left)}
+    return left + tuple(unclaimed(Reader(reading.view, reading.variables), network.checkpoint.tensors, claimed))
 
 
 def _within(scope: str, layers: Iterable[Layer]) -> bool:

@@ -11,10 +11,12 @@ from rnnprobe.recover.graph.block import block_cell, block_weights, is_block, re
 from rnnprobe.recover.graph.cell import Application, Reader, read_gru, read_lstm, read_rnn
 from rnnprobe.recover.graph.paths import plain_product
 from rnnprobe.recover.graph.runs import Run, behind
+from rnnprobe.recover.graph.unnamed import proposals
 from rnnprobe.recover.graph.view import Ref
 from rnnprobe.types import Candidate, Cell, Checkpoint, Layer, Network, Tensor
 
 _KERNELS = ("gates_kernel", "kernel")
+_BY_USE = ("basic_rnn", "basic_lstm", "lstm", "gru")  # cells that are told by the use of their weights alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ class Owner:
         fits: the cells of the family that they would be, the plainest first.
         layer: the layer that names and shapes made of them, or None.
         candidate: the candidate, or None.
+        proposed: nothing but the use of its weights speaks for a cell.
     """
 
     scope: str
     fits: tuple[Fit, ...]
     layer: Layer | None = None
     candidate: Candidate | None = None
+    proposed: bool = False
 
     @property
     def fullest(self) -> Fit:
@@ -83,7 +87,23 @@ def owners(network: Network, reader: Reader) -> list[Owner]:
             found = [other for other in found if other.layer is not None or other.kernel != owner.kernel]
             candidate_of = {candidate.scope: candidate for candidate in network.candidates}
             found.append(Owner(owner.scope, owner.fits, candidate=candidate_of.get(owner.scope)))
-    return found
+    return found + list(_unnamed(network.checkpoint, reader, {owner.kernel for owner in found}))
+
+
+def _unnamed(checkpoint: Checkpoint, reader: Reader, known: set[str]) -> Iterator[Owner]:
+    """Owners of constants that are a cell's weights by their use alone; the kernel's name is their scope."""
+    for weights in proposals(reader, checkpoint.tensors, known):
+        fits = tuple(
+            Fit(cell, weights, sizes)
+            for cell in CELLS
+            if cell.name in _BY_USE
+            and weights.keys() <= {weight.role for weight in cell.weights}
+            and (sizes := fit(cell, weights)) is not None
+        )
+        for family in ("rnn", "lstm", "gru"):
+            of_family = tuple(fitting for fitting in fits if _family(fitting.cell) == family)
+            if of_family:
+                yield Owner(next(weights[role].name for role in _KERNELS if role in weights), of_family, proposed=True)
 
 
 def _fits(candidate: Candidate, checkpoint: Checkpoint) -> Iterator[Fit]:
@@ -168,7 +188,8 @@ def settled(number: int, owner: Owner, applications: Sequence[Application], runs
     """The layer that an owner is, or None for a candidate that the graph does not show to be one.
 
     A candidate is one when every use of its kernel is read to the end and its states are carried on; those of a basic
-    RNN, whose equation looks like any dense layer's, must be seen to come back to it.
+    RNN, whose equation looks like any dense layer's, must be seen to come back to it, as must those of a cell that was
+    merely proposed.
     """
     if owner.layer is not None:
         return owner.layer
@@ -176,7 +197,8 @@ def settled(number: int, owner: Owner, applications: Sequence[Application], runs
     if not uses or any(app.problem or app.h_out is None for app in uses):
         return None
     own = [run for run in runs if run.owner == number]
-    if not all(run.recurrent and (owner.family != "rnn" or run.looped or len(run.steps) > 1) for run in own):
+    strict = owner.proposed or owner.family == "rnn"
+    if not all(run.recurrent and (not strict or run.looped or len(run.steps) > 1) for run in own):
         return None
     roles = frozenset[str]().union(*(app.used for app in uses))
     clipped = any(app.options.get("cell_clip") is not None for app in uses)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from rnnprobe.formats.constants import variable
+from rnnprobe.formats.dtypes import MAX_RANK
 from rnnprobe.recover.graph.view import Ref, View, attribute
 from rnnprobe.types import Array
 
@@ -40,8 +43,8 @@ def array(view: View, ref: Ref) -> Array | None:
     tensor = value.tensor
     dtype, field = _DTYPES[tensor.dtype]
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-    size = int(np.prod(shape, dtype=np.float64)) if all(extent >= 0 for extent in shape) else -1
-    if not 0 <= size <= _LARGEST:
+    size = prod(shape)
+    if len(shape) > MAX_RANK or size > _LARGEST or not all(0 <= extent <= _LARGEST for extent in shape):
         return None
     if tensor.tensor_content:
         raw = tensor.tensor_content
@@ -116,7 +119,10 @@ class Variables:
         node = self._view.nodes[ref[0]]
         if ref[0] in self._keys:
             return self._keys[ref[0]]
-        if node.op in _VARIABLES or (node.op == "Const" and node.name in self._stored):
+        if node.op == "Const":
+            # A frozen variable, or what became of the Identity that read it.
+            return next((name for name in (node.name, variable(node.name)) if name in self._stored), None)
+        if node.op in _VARIABLES:
             return _PARTITION.sub("", node.name) if node.name not in self._stored else node.name
         return None
 

@@ -195,7 +195,7 @@ class _Builder:
             for edge in node.proto.input:
                 if not edge.startswith("^"):
                     name, _, port = edge.partition(":")
-                    node.inputs.append((numbers.get(name, 0), int(port) if port.isdigit() else 0))
+                    node.inputs.append((numbers.get(name, 0), _port(port)))
         for number in range(first, len(self.nodes)):
             node = self.nodes[number]
             if node.op in _MERGES and any(self.nodes[source].op in _NEXT for source, _ in node.inputs):
@@ -268,9 +268,14 @@ class _Builder:
             label, _, port = output.partition(":")
             outputs = _OUTPUTS.get(self.nodes[number].op, ())
             first = outputs.index(label) if label in outputs else 0
-            return number, first + (int(port) if port.isdigit() else 0)
+            return number, first + _port(port)
 
         for number in numbers.values():
             node = self.nodes[number]
             node.inputs += [refer(edge) for edge in node.proto.input if not edge.startswith("^")]
         return [refer(function.ret.get(arg.name, "")) for arg in function.signature.output_arg]
+
+
+def _port(text: str) -> int:
+    """The number of an output, as an edge names it; 0 where it names none, or one that no op has."""
+    return int(text) if text.isdecimal() and len(text) < 6 else 0

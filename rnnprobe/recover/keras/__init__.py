@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.keras import bare
+from rnnprobe.recover.keras import bare, tracked
 from rnnprobe.recover.keras.build import Builder
 from rnnprobe.recover.keras.config import Era, era, layer_config, layers_of, looks_like_keras_3
 from rnnprobe.recover.keras.model import model
-from rnnprobe.recover.keras.store import FAMILIES, Flat, Nested, Place, family, runs, store
-from rnnprobe.types import Checkpoint, Network
+from rnnprobe.recover.keras.store import FAMILIES, Flat, Nested, Place, by_cell, family, store
+from rnnprobe.types import Checkpoint, KerasConfig, Network
 
 _HOLDERS = frozenset({"RNN", "Bidirectional", "TimeDistributed", "Sequential", "Functional", "Model"})
 
@@ -25,29 +25,39 @@ def recover(checkpoint: Checkpoint) -> Network:
     Raises:
         BadInput: the configuration is damaged, or contradicts the weights; the message names both.
     """
-    weights = store(checkpoint)
     meaning = _era(checkpoint)
     if checkpoint.config is None:
-        return bare.recover(checkpoint, weights, meaning)
+        return bare.recover(checkpoint, store(checkpoint), meaning)
     try:
-        return _from_config(checkpoint, weights, meaning)
+        weights = store(checkpoint) if checkpoint.objects is None else tracked.tracked(checkpoint)
+        return _from_config(checkpoint, checkpoint.config, weights, meaning)
     except BadInput as exc:
         if exc.path is not None:
             raise
-        raise BadInput(exc.message, path=checkpoint.path, hint=exc.hint) from exc
+        raise BadInput(exc.message, path=checkpoint.path, hint=exc.hint or _which(checkpoint)) from exc
+
+
+def _which(checkpoint: Checkpoint) -> str:
+    """Where configuration and weights come from, and how to bring in another configuration."""
+    others = [file for file in checkpoint.files if file.suffix == ".json" and file != checkpoint.path]
+    if others:
+        return (
+            f"the weights are in {checkpoint.path.name}, the configuration in {others[-1]}: --config FILE names another"
+        )
+    return f"the configuration is the one in {checkpoint.path.name}: --config FILE names another"
 
 
 def _era(checkpoint: Checkpoint) -> Era:
     config = checkpoint.config
     version = config.version if config else ""
-    version = version or checkpoint.writer.removeprefix("Keras").strip()
+    if checkpoint.objects is not None:
+        return tracked.meaning(checkpoint, version)
+    version = version or checkpoint.writer.removeprefix("Keras").partition("(")[0].strip()
     return era(version, keras_3=config is not None and looks_like_keras_3(config))
 
 
-def _from_config(checkpoint: Checkpoint, weights: Flat | Nested, meaning: Era) -> Network:
-    if checkpoint.config is None:
-        raise ValueError("no configuration")
-    outermost = layer_config(dict(checkpoint.config.model), "the model")
+def _from_config(checkpoint: Checkpoint, config: KerasConfig, weights: Flat | Nested, meaning: Era) -> Network:
+    outermost = layer_config(dict(config.model), "the model")
     builder = Builder(weights, meaning)
     if isinstance(weights, Flat) and isinstance(outermost.config.get("layers"), list):
         named = [(layer.name, layer.class_name) for layer in layers_of(outermost)]
@@ -55,6 +65,7 @@ def _from_config(checkpoint: Checkpoint, weights: Flat | Nested, meaning: Era) -
         if note:
             builder.note(note)
     model(builder, outermost, None, Place())
+    builder.say_masks()
     used = {source for layer in builder.layers for source in layer.feed.sources}
     embeddings = tuple(found for name, found in builder.embeddings.items() if name in used)
     if not builder.layers and not builder.candidates:
@@ -74,7 +85,7 @@ def _align(weights: Flat, named: list[tuple[str, str]]) -> str:
     names = {name for name, _ in named if name}
     if len(names) < len(named):  # Keras 1 leaves models nameless; they are named after the groups
         return ""
-    strange = [group for group, tensors in weights.groups.items() if group not in names and runs(group, tensors)]
+    strange = [group for group, tensors in weights.groups.items() if group not in names and by_cell(group, tensors)]
     if not strange:
         return ""
     empty = [

@@ -15,7 +15,17 @@ from rnnprobe.formats.keras_names import snake_case
 from rnnprobe.formats.natural import natural
 from rnnprobe.recover.keras.cells import assumed
 from rnnprobe.recover.keras.config import Era
-from rnnprobe.recover.keras.store import CONTAINERS, KERAS_CELLS, Flat, Nested, Run, is_table, matches, positional, runs
+from rnnprobe.recover.keras.store import (
+    CONTAINERS,
+    KERAS_CELLS,
+    CellWeights,
+    Flat,
+    Nested,
+    by_cell,
+    is_table,
+    matches,
+    positional,
+)
 from rnnprobe.types import Candidate, Checkpoint, Embedding, Feed, Layer, Network, Tensor
 
 _CELL_WORD = re.compile(r"(?:lstm|gru|simple_rnn)_cell(?:_\d+)?")
@@ -102,7 +112,7 @@ class _Finder:
                 before = replace(before, last=group)
                 before = _Before((group,)) if _CHANGES.fullmatch(group) else before
                 continue
-            cut = runs(group, tensors)
+            cut = by_cell(group, tensors)
             stages = self._stages(group, cut)
             if not stages:
                 table = tensors[0] if len(tensors) == 1 and is_table(tensors[0]) else None
@@ -117,43 +127,43 @@ class _Finder:
         self.embeddings.append(Embedding(name, table, "assumed"))
         return _Before((name,), table.shape[1])
 
-    def _stages(self, group: str, cut: Sequence[Run]) -> list[_Stage]:
+    def _stages(self, group: str, cut: Sequence[CellWeights]) -> list[_Stage]:
         """The stages that one group of a `.h5` holds."""
         if len(cut) == 1:
             return self._single(group, cut[0])
-        words = [" ".join(run.words) for run in cut]
+        words = [" ".join(held.words) for held in cut]
         turned = [k for k, word in enumerate(words) if "backward" in word]
         if len(cut) == 2 and (turned == [1] or (group.startswith("bidirectional") and not turned)):
             return self._pair(group, cut[0], cut[1])
-        named = {run.words[:-1] if _CELL_WORD.fullmatch(run.words[-1]) else run.words for run in cut}
-        own = [next((word for word in reversed(run.words) if not _CELL_WORD.fullmatch(word)), "") for run in cut]
+        named = {held.words[:-1] if _CELL_WORD.fullmatch(held.words[-1]) else held.words for held in cut}
+        own = [next((word for word in reversed(held.words) if not _CELL_WORD.fullmatch(word)), "") for held in cut]
         names = own if len(named) == len(cut) and len(set(own)) == len(cut) else [str(k) for k in range(len(cut))]
-        return [stage for name, run in zip(names, cut, strict=True) for stage in self._single(f"{group}/{name}", run)]
+        return [stage for name, held in zip(names, cut, strict=True) for stage in self._single(f"{group}/{name}", held)]
 
-    def _single(self, name: str, run: Run) -> list[_Stage]:
-        layer = self._layer(name, run)
+    def _single(self, name: str, held: CellWeights) -> list[_Stage]:
+        layer = self._layer(name, held)
         return [_Stage((layer,))] if layer else []
 
-    def _pair(self, name: str, first: Run, second: Run) -> list[_Stage]:
+    def _pair(self, name: str, first: CellWeights, second: CellWeights) -> list[_Stage]:
         forward, backward = self._layer(f"{name}/forward", first), self._layer(f"{name}/backward", second)
         if forward is None or backward is None:
             return []
         return [_Stage((forward, replace(backward, direction="backward")))]
 
-    def _layer(self, name: str, run: Run) -> Layer | None:
+    def _layer(self, name: str, held: CellWeights) -> Layer | None:
         """A layer of the one cell that its shapes allow, or a candidate."""
-        fitting = matches(run)
+        fitting = matches(held)
         if not fitting:
-            shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in run.tensors.items())
-            self.candidates.append(Candidate(run.scope, (), f"no cell of Keras has weights of these shapes: {shapes}"))
+            shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in held.tensors.items())
+            self.candidates.append(Candidate(held.scope, (), f"no cell of Keras has weights of these shapes: {shapes}"))
             return None
         cell, weights, sizes = fitting[0]
-        return Layer(name, run.scope, cell, weights, sizes, defaults(cell, assumed(cell, run, self.era)))
+        return Layer(name, held.scope, cell, weights, sizes, defaults(cell, assumed(cell, held, self.era)))
 
     def nested(self, weights: Nested) -> list[_Stage]:
         """The stages of a `.weights.h5`, whose groups stand in no order but that of their names."""
-        halves: dict[str, dict[str, Run]] = {}
-        stacks: dict[str, list[tuple[str, Run]]] = {}
+        halves: dict[str, dict[str, CellWeights]] = {}
+        stacks: dict[str, list[tuple[str, CellWeights]]] = {}
         for key, tensors in sorted(weights.groups.items(), key=lambda item: natural(item[0])):
             parts = tensors[0].name.rpartition("/vars/")[0].split("/")
             name = "/".join(part for part in key.split("/") if part not in CONTAINERS).removesuffix("/cell")
@@ -173,16 +183,16 @@ class _Finder:
                 halves.setdefault(name.rpartition("/")[0], {})[kind] = positional(tensors)
             else:
                 stacks.setdefault(name, []).append((name, positional(tensors)))
-        stages = [stage for name, found in stacks.items() for stage in self._stack(name, [run for _, run in found])]
+        stages = [stage for name, found in stacks.items() for stage in self._stack(name, [held for _, held in found])]
         for name, pair in halves.items():
             if len(pair) == 2:
                 stages += self._pair(name, pair["forward_layer"], pair["backward_layer"])
         return self._chain(_ordered(sorted(stages, key=lambda stage: natural(stage.layers[0].name))))
 
-    def _stack(self, name: str, cut: Sequence[Run]) -> list[_Stage]:
+    def _stack(self, name: str, cut: Sequence[CellWeights]) -> list[_Stage]:
         if len(cut) == 1:
             return self._single(name, cut[0])
-        found = [stage for run in cut for stage in self._single(name, run)]
+        found = [stage for held in cut for stage in self._single(name, held)]
         ordered = _ordered(found)
         return [_Stage((replace(stage.layers[0], name=f"{name}/{k}"),)) for k, stage in enumerate(ordered)]
 

@@ -9,8 +9,8 @@ from rnnprobe.errors import BadInput
 from rnnprobe.recover.keras.cells import layer as build_layer
 from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config, mapped, text
 from rnnprobe.recover.keras.flow import Flow, merged, outside
-from rnnprobe.recover.keras.store import FAMILIES, Flat, Nested, Place, Run, family, stacked_cell
-from rnnprobe.types import Candidate, Direction, Embedding, Layer
+from rnnprobe.recover.keras.store import FAMILIES, CellWeights, Flat, Nested, Place, family, stacked_cell
+from rnnprobe.types import Candidate, Direction, Embedding, Layer, Mask
 
 MERGES = ("concat", "sum", "mul", "ave")
 
@@ -24,6 +24,8 @@ class Builder:
         era: of the configuration.
         layers, embeddings, candidates, notes: of the network.
         classes: of the layers that are not rebuilt, by name.
+        ids: of each embedding, where it takes its ids from.
+        maskers: of each mask, the layer that makes it.
     """
 
     weights: Flat | Nested
@@ -33,7 +35,11 @@ class Builder:
     candidates: list[Candidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     classes: dict[str, str] = field(default_factory=dict)
-    _runs: dict[tuple[Place, tuple[str, ...]], Run | None] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    maskers: dict[Mask, str] = field(default_factory=dict)
+    _fronts: dict[str, frozenset[str]] = field(default_factory=dict)
+    _unknown: dict[Mask, list[str]] = field(default_factory=dict)
+    _held: dict[tuple[Place, tuple[str, ...]], CellWeights | None] = field(default_factory=dict)
 
     def note(self, note: str) -> None:
         """Adds a note once."""
@@ -50,15 +56,14 @@ class Builder:
         name, back = str(place), layer.config.get("go_backwards") is True
         last = self._cells(layer, flow, name, place, (), back)
         if last is None:
-            return [self.outside(name, layer.class_name)]
+            return [self._unknown_layer(layer, layer, flow, name)]
         if back:
             self.note(
                 f"{name!r} runs backward (go_backwards): Keras returns its steps from the last to the first, "
                 f"here they stand at the time of their input"
             )
         self._say(layer, name)
-        output = self._output(layer, flow, last, back)
-        return [output, *_states(layer, Flow((last.name,), outside=False, state=name))]
+        return [self._output(layer, flow, last, back), *_states(layer, Flow((last.name,), outside=False, state=name))]
 
     def bidirectional(self, layer: LayerConfig, flow: Flow, place: Place) -> list[Flow]:
         """Two layers over the same input; the backward one comes second, in the weights as in the output."""
@@ -70,7 +75,7 @@ class Builder:
         forward = self._cells(inner, flow, f"{name}/forward", place, ("forward_layer",), turned)
         backward = self._cells(other, flow, f"{name}/backward", place, ("backward_layer",), not turned)
         if forward is None or backward is None:
-            return [self.outside(name, layer.class_name)]
+            return [self._unknown_layer(layer, inner, flow, name)]
         self._say(inner, name)
         outputs = [self._output(inner, flow, half, turned) for half in (forward, backward)]
         mode = layer.config.get("merge_mode", "concat")
@@ -86,12 +91,44 @@ class Builder:
         """What a layer hands on: its sequence, or its last h, which is no sequence for the next."""
         if layer.config.get("return_sequences") is not True:
             return Flow((last.name,), outside=False, state=last.name)
-        mask = flow.mask
-        if back and mask is not None:
-            # Keras hands on the mask as it was, beside steps in the opposite order.
-            self.note(f"the mask of {last.name!r} no longer lies beside its steps; later layers go without")
-            mask = None
-        return Flow((last.name,), "concat", mask, last.output_size, flow.turned != back, outside=False)
+        # Keras hands on the mask as it was, beside steps in the opposite order where the layer runs backward.
+        return Flow((last.name,), "concat", flow.mask, last.output_size, flow.turned != back, outside=False)
+
+    def _unknown_layer(self, layer: LayerConfig, inner: LayerConfig, flow: Flow, name: str) -> Flow:
+        """What a recurrent layer that could not be rebuilt computes; it hands on its mask beside a sequence."""
+        mask = flow.mask if inner.config.get("return_sequences") is True else None
+        return replace(self.outside(name, layer.class_name), mask=mask)
+
+    def _mask(self, flow: Flow, name: str) -> Mask | None:
+        """The mask of a layer's input, where what the layer is given in the end tells it."""
+        if flow.mask is None:
+            return None
+        if flow.turned:
+            self.note(
+                f"Keras lays the mask of {self.maskers.get(flow.mask, flow.mask.source)!r} over steps in the opposite "
+                f"order when it runs {name!r} (after go_backwards); here {name!r} runs without a mask"
+            )
+            return None
+        fronts = self._reached(flow.sources)
+        if flow.mask.source in fronts:
+            return flow.mask
+        for front in sorted(fronts):
+            if self.ids.get(front) == flow.mask.source:
+                return Mask(front, flow.mask.value)
+        self._unknown.setdefault(flow.mask, []).append(name)
+        return None
+
+    def _reached(self, sources: tuple[str, ...]) -> frozenset[str]:
+        """The embeddings and the names outside of the network that feed `sources` in the end."""
+        return frozenset().union(*(self._fronts.get(source, frozenset({source})) for source in sources))
+
+    def say_masks(self) -> None:
+        """Says which layers skip steps in the original model that their own input does not tell."""
+        for mask, names in self._unknown.items():
+            self.note(
+                f"the steps masked by {self.maskers.get(mask, mask.source)!r} are not known from what enters "
+                f"{', '.join(map(repr, names))}: --lengths can say those that end a sequence"
+            )
 
     def _say(self, layer: LayerConfig, name: str) -> None:
         """What differs from the original model in how a layer is run."""
@@ -138,19 +175,21 @@ class Builder:
             reason = f"{name!r} is built of {cell.class_name}, which rnnprobe doesn't know; its code is not in the file"
             self.candidates.append(Candidate(name, (), reason))
             return None
-        if (place, parts) not in self._runs:
-            self._runs[place, parts] = self.weights.run(place, *parts)
-        run = self._runs[place, parts]
-        if run is None:
+        if (place, parts) not in self._held:
+            self._held[place, parts] = self.weights.cell(place, *parts)
+        held = self._held[place, parts]
+        if held is None:
             reason = f"the configuration has a {cell.class_name} called {name!r}, for which no weights are stored"
             self.candidates.append(Candidate(name, (), reason))
             return None
         if flow.state:
             flow = outside(f"input of {name}")
         if cell.class_name.startswith("CuDNN"):
-            flow = replace(flow, mask=None)
+            flow = replace(flow, mask=None)  # cuDNN's layers take none
+        name = self._free(name)
+        flow = replace(flow, mask=self._mask(flow, name))
         direction: Direction = "backward" if back != flow.turned else "forward"
-        found = build_layer(self._free(name), cell.class_name, cell.config, run, self.era, direction, flow.feed)
+        found = build_layer(name, cell.class_name, cell.config, held, self.era, direction, flow.feed)
         if isinstance(found, Candidate):
             self.candidates.append(found)
             return None
@@ -166,6 +205,7 @@ class Builder:
                     f"its input is what that layer computes"
                 )
         self.layers.append(found)
+        self._fronts[found.name] = self._reached(flow.sources)
         return found
 
     def _free(self, name: str) -> str:

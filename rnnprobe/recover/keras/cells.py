@@ -8,7 +8,7 @@ from typing import Any
 from rnnprobe.cells.layers import defaults
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.keras.config import Era, activation, mapped
-from rnnprobe.recover.keras.store import Run, family, matches
+from rnnprobe.recover.keras.store import CellWeights, family, matches
 from rnnprobe.types import Candidate, Cell, Direction, Evidence, Feed, Layer, Value
 
 _UNITS = ("units", "output_dim")
@@ -18,7 +18,7 @@ def layer(
     name: str,
     class_name: str,
     config: Mapping[str, Any],
-    run: Run,
+    held: CellWeights,
     meaning: Era,
     direction: Direction,
     feed: Feed,
@@ -28,17 +28,17 @@ def layer(
     Raises:
         BadInput: the configuration and the shapes contradict each other.
     """
-    fitting = matches(run, class_name)
-    shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in run.tensors.items())
+    fitting = matches(held, class_name)
+    shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in held.tensors.items())
     if not fitting:
         raise BadInput(f"the configuration says that layer {name!r} is a {class_name}, whose shapes {shapes} are not")
     cell, weights, sizes = fitting[0]
     _agree(name, config, sizes, shapes)
-    known, problem = _options(cell, class_name, config, run, meaning)
+    known, problem = _options(cell, class_name, config, held, meaning)
     if problem:
-        return Candidate(run.scope, (cell.name,), f"layer {name!r} can't be rebuilt: {problem}")
+        return Candidate(held.scope, (cell.name,), f"layer {name!r} can't be rebuilt: {problem}")
     known["residual"] = Value(False, "config")
-    return Layer(name, run.scope, cell, weights, sizes, defaults(cell, known), direction, feed)
+    return Layer(name, held.scope, cell, weights, sizes, defaults(cell, known), direction, feed)
 
 
 def _agree(name: str, config: Mapping[str, Any], sizes: Mapping[str, int], shapes: str) -> None:
@@ -63,7 +63,7 @@ def _input_size(config: Mapping[str, Any]) -> int | None:
 
 
 def _options(
-    cell: Cell, class_name: str, config: Mapping[str, Any], run: Run, meaning: Era
+    cell: Cell, class_name: str, config: Mapping[str, Any], held: CellWeights, meaning: Era
 ) -> tuple[dict[str, Value], str]:
     """What is known of the options, and what stands against rebuilding the layer."""
     known: dict[str, Value] = {}
@@ -91,7 +91,7 @@ def _options(
         if len(option.choices) > 1:
             known[option.name] = Value(name, evidence)
     if any(option.name == "reset" and len(option.choices) > 1 for option in cell.options):
-        known["reset"] = _reset(cudnn, config, run, meaning)
+        known["reset"] = _reset(cudnn, config, held, meaning)
     stored_after = cell.name in ("keras_gru_reset_after", "keras_cudnn_gru")
     if family(class_name) == "GRU" and config.get("reset_after") is False and stored_after:
         return {}, "its configuration says reset_after=False, and its biases are those of reset_after=True"
@@ -100,8 +100,8 @@ def _options(
     return known, ""
 
 
-def _reset(cudnn: bool, config: Mapping[str, Any], run: Run, meaning: Era) -> Value:
-    if "bias" in run.tensors or "b" in run.tensors:
+def _reset(cudnn: bool, config: Mapping[str, Any], held: CellWeights, meaning: Era) -> Value:
+    if "bias" in held.tensors or "b" in held.tensors:
         return Value("before", "weights")  # after the product, there would be a second row of biases
     if cudnn:
         return Value("after", "cell")
@@ -116,7 +116,7 @@ def assumed_activation(option: str, meaning: Era) -> str:
     return "tanh" if option == "activation" else meaning.recurrent_activation
 
 
-def assumed(cell: Cell, run: Run, meaning: Era) -> dict[str, Value]:
+def assumed(cell: Cell, held: CellWeights, meaning: Era) -> dict[str, Value]:
     """The options of a layer without a configuration, as its era had them."""
     known = {
         option.name: Value(assumed_activation(option.name, meaning), "assumed")
@@ -124,5 +124,5 @@ def assumed(cell: Cell, run: Run, meaning: Era) -> dict[str, Value]:
         if option.name in ("activation", "recurrent_activation") and len(option.choices) > 1
     }
     if any(option.name == "reset" and len(option.choices) > 1 for option in cell.options):
-        known["reset"] = _reset(False, {}, run, meaning)
+        known["reset"] = _reset(False, {}, held, meaning)
     return known

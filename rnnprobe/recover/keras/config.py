@@ -39,16 +39,15 @@ class Era:
         return "hard_sigmoid_keras3" if self.major >= 3 else "hard_sigmoid"
 
 
-def era(version: str, *, keras_1: bool = False, keras_3: bool = False) -> Era:
+def era(version: str, *, keras_3: bool = False) -> Era:
     """The era of a `keras_version`, or of what else is known where there is none.
 
     Args:
         version: `1.2.2`, `2.2.4-tf`, `3.15.1`, or empty.
-        keras_1: the tensors are named as Keras 1 named them.
         keras_3: the configuration or the layout is Keras 3's.
     """
     numbers = [int(n[:6]) for n in re.findall(r"\d+", version)[:2]]
-    known = (*numbers, 0)[:2] if numbers else (1, 2) if keras_1 else (3, 0) if keras_3 else None
+    known = (*numbers, 0)[:2] if numbers else (3, 0) if keras_3 else None
     words = f"Keras {version}" if version else "Keras of an unknown release" if known is None else f"Keras {known[0]}"
     if known is None:
         return Era(2, "sigmoid", "after", words)

@@ -70,8 +70,7 @@ def foreign(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Plac
     masks = {flow.mask for flow in flows if flow.mask is not None}
     if layer.class_name not in _STEPWISE or layer.foreign:
         return flow
-    turned = any(flow.turned for flow in flows)
-    return replace(flow, mask=masks.pop() if len(masks) == 1 and not turned else None)
+    return replace(flow, mask=masks.pop() if len(masks) == 1 else None)
 
 
 def masking(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
@@ -85,7 +84,9 @@ def masking(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Plac
     if not flow.outside or len(flow.sources) > 1 or flow.turned:
         # What is compared with the value is no single input of the user's, so it becomes one.
         flow = builder.outside(str(place), layer.class_name)
-    return [replace(flow, mask=Mask(flow.sources[0], float(value)))]
+    mask = Mask(flow.sources[0], float(value))
+    builder.maskers[mask] = str(place)
+    return [replace(flow, mask=mask)]
 
 
 def embedding(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
@@ -97,6 +98,7 @@ def embedding(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Pl
     if flow.sources != ("input",):
         builder.note(f"the embedding {name!r} takes its ids from {flow.sources[0]!r}")
     builder.embeddings[name] = Embedding(name, table, "config")
+    builder.ids[name] = flow.sources[0]
     mask = Mask(name, 0.0) if layer.config.get("mask_zero") is True else None
     return [Flow((name,), mask=mask, width=table.shape[1], turned=flow.turned, outside=False)]
 

@@ -138,7 +138,9 @@ def _output(values: Mapping[Key, list[Flow]], ref: Ref) -> Flow:
 def _operation(builder: Builder, layer: LayerConfig, flows: list[Flow], call: Call) -> Flow:
     """A bare operation of Keras 3, `NotEqual` among them, with which every mask begins."""
     if layer.class_name == "NotEqual" and len(flows) == 1 and len(flows[0].sources) == 1 and call.constant is not None:
-        return replace(outside(layer.name), mask=Mask(flows[0].sources[0], call.constant))
+        mask = Mask(flows[0].sources[0], call.constant)
+        builder.maskers.setdefault(mask, layer.name)
+        return replace(outside(layer.name), mask=mask)
     return kinds.operation(builder, layer, flows)
 
 

@@ -1,6 +1,6 @@
 """Which stored tensors belong to which layer of a Keras model.
 
-`runs` cuts a list of tensors, in the order of its writer, into the weights of one cell each. `Flat` looks them up by
+`by_cell` cuts a list of tensors, in the order of its writer, into the weights of one cell each. `Flat` looks them up by
 the lists of names in `.h5` files, `Nested` by the paths of objects in `.weights.h5` (cells.md, sections 9.1 and 9.2).
 """
 
@@ -25,7 +25,7 @@ _TABLE = re.compile(r"(?:.*/)?embeddings(?:_\d+)?(?::\d+)?|.+?_W(?:_\d+)?(?::\d+
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CellWeights:
     """The tensors of one cell.
 
     Attributes:
@@ -73,7 +73,7 @@ def store(checkpoint: Checkpoint) -> Flat | Nested:
     return Flat({key: [tensors[name] for name in names] for key, names in checkpoint.groups.items()})
 
 
-def runs(layer: str, tensors: Iterable[Tensor]) -> list[Run]:
+def by_cell(layer: str, tensors: Iterable[Tensor]) -> list[CellWeights]:
     """The weights of each recurrent cell among a group's tensors, in their order."""
     found: list[tuple[str, dict[str, Tensor]]] = []
     latest: dict[tuple[str, str], int] = {}
@@ -94,7 +94,7 @@ def runs(layer: str, tensors: Iterable[Tensor]) -> list[Run]:
         named[scope] = named.get(scope, 0) + 1
         unique = scope if named[scope] == 1 else f"{scope}[call {named[scope]}]"
         within = scope.removeprefix("model_weights/").removeprefix(layer).strip("/")
-        result.append(Run(unique, leaves, tuple(within.split("/"))))
+        result.append(CellWeights(unique, leaves, tuple(within.split("/"))))
     return result
 
 
@@ -113,19 +113,19 @@ class Flat:
 
     groups: Mapping[str, Sequence[Tensor]]
     aliases: dict[str, str] = field(default_factory=dict)
-    _left: dict[str, list[Run]] = field(default_factory=dict)
+    _left: dict[str, list[CellWeights]] = field(default_factory=dict)
 
     def group(self, place: Place) -> str:
         """The stored name of the outermost layer of a place (`aliases`: where the configuration has another)."""
         return self.aliases.get(place.names[0], place.names[0])
 
-    def run(self, place: Place, *parts: str) -> Run | None:
+    def cell(self, place: Place, *parts: str) -> CellWeights | None:
         """The next cell of a layer, in the order of its writer; `parts`, its path in the layer, tells nothing here."""
         group = self.group(place)
         if group not in self._left:
-            self._left[group] = runs(group, self.groups.get(group, ()))
+            self._left[group] = by_cell(group, self.groups.get(group, ()))
         left = self._left[group]
-        own = [run for run in left if len(place.names) > 1 and _mentions(run, place.names[-1])]
+        own = [held for held in left if len(place.names) > 1 and _mentions(held, place.names[-1])]
         if not left:
             return None
         chosen = own[0] if own else left[0]
@@ -145,9 +145,9 @@ class Flat:
         return any("recurrent" in tensor.name.rpartition("/")[2] for tensor in tensors)
 
 
-def _mentions(run: Run, layer: str) -> bool:
+def _mentions(held: CellWeights, layer: str) -> bool:
     """Whether a path in a nested model's group is that of a layer (Keras 1 joins the two with an underscore)."""
-    return any(word == layer or word in (f"forward_{layer}", f"backward_{layer}") for word in run.words)
+    return any(word == layer or word in (f"forward_{layer}", f"backward_{layer}") for word in held.words)
 
 
 @dataclass(slots=True)
@@ -171,7 +171,7 @@ class Nested:
                     return self.groups[stored[f"{counted}{ending}"]]
         return ()
 
-    def run(self, place: Place, *parts: str) -> Run | None:
+    def cell(self, place: Place, *parts: str) -> CellWeights | None:
         """A cell of a layer; `parts` is its path in the layer, as objects."""
         path = "".join(f"/{part}" for part in parts)
         found = self._find(place, f"{path}/cell", path)
@@ -187,10 +187,12 @@ class Nested:
         return bool(self._find(place, "/cell"))
 
 
-def positional(tensors: Sequence[Tensor]) -> Run:
+def positional(tensors: Sequence[Tensor]) -> CellWeights:
     """A cell of `.weights.h5`: kernel, recurrent kernel, bias by their position."""
     scope = tensors[0].name.rpartition("/vars/")[0]
-    return Run(scope, dict(zip(("kernel", "recurrent_kernel", "bias"), tensors, strict=False)), tuple(scope.split("/")))
+    return CellWeights(
+        scope, dict(zip(("kernel", "recurrent_kernel", "bias"), tensors, strict=False)), tuple(scope.split("/"))
+    )
 
 
 def family(class_name: str) -> str:
@@ -201,11 +203,11 @@ def family(class_name: str) -> str:
 FAMILIES = frozenset(family(name) for cell in KERAS_CELLS for name in cell.classes)
 
 
-def matches(run: Run, class_name: str | None = None) -> list[tuple[Cell, dict[str, Tensor], dict[str, int]]]:
-    """The cells that a run's names and shapes allow, with role → tensor and sizes.
+def matches(held: CellWeights, class_name: str | None = None) -> list[tuple[Cell, dict[str, Tensor], dict[str, int]]]:
+    """The cells that the names and shapes of these tensors allow, with role → tensor and sizes.
 
     Args:
-        run: the tensors; every one of them must have a role.
+        held: the tensors; every one of them must have a role.
         class_name: the Keras class, or None where it is not known.
     """
     found = []
@@ -213,9 +215,9 @@ def matches(run: Run, class_name: str | None = None) -> list[tuple[Cell, dict[st
         if class_name is not None and family(class_name) not in {family(name) for name in cell.classes}:
             continue
         weights = {
-            weight.role: run.tensors[name] for weight in cell.weights for name in weight.names if name in run.tensors
+            weight.role: held.tensors[name] for weight in cell.weights for name in weight.names if name in held.tensors
         }
-        sizes = fit(cell, weights) if len(weights) == len(run.tensors) else None
+        sizes = fit(cell, weights) if len(weights) == len(held.tensors) else None
         if sizes is not None:
             found.append((cell, weights, sizes))
     return found

@@ -1,0 +1,85 @@
+"""The cores of Sonnet 2: the LSTM, GRU and basic recurrent families as it stores them.
+
+LSTM    gates i, f, g, o; the forget bias is in b from the start, and nothing is added when it runs
+GRU     gates z, r, n; h' = (1 - z)·h + z·n, so that z lets the new in, where TensorFlow's and Keras's keeps the old
+Vanilla h' = φ(x·W + h·U + b)
+
+dm-sonnet 2.0.2, `recurrent.py`; cells.md, section 10.2. Weights are named after the attributes that hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rnnprobe.cells import gru
+from rnnprobe.cells.gru import KERAS_GRU
+from rnnprobe.cells.lstm import KERAS_LSTM, LSTM
+from rnnprobe.cells.options import ACTIVATION, RESET, SIGMOID, TANH
+from rnnprobe.cells.rnn import KERAS_SIMPLE_RNN
+from rnnprobe.cells.storage import bias, columns
+from rnnprobe.types import OptionValue, Part, Weight, Xp
+
+_LSTM_GATES = ("i", "f", "g", "o")
+_GRU_GATES = ("z", "r", "n")
+
+
+def step(
+    xp: Xp, w: Mapping[str, Any], z: Any, state: Mapping[str, Any], options: Mapping[str, OptionValue]
+) -> dict[str, Any]:
+    """One step of the GRU from z `[batch, 3 · units]` and h `[batch, units]`."""
+    signals = gru.step(xp, w, z, state, options)
+    update = signals["z"]
+    return {**signals, "h": (1.0 - update) * state["h"] + update * signals["n"]}
+
+
+def _kernels(gates: tuple[str, ...], names: tuple[str, str], output: str = "units") -> tuple[Weight, Weight]:
+    """The matrices that meet the input and h; `output` is the formula of h's width."""
+    return (
+        Weight("kernel", (names[0],), ("input_size", columns(gates)), (Part("kernel", "input_size", gates),)),
+        Weight("recurrent_kernel", (names[1],), (output, columns(gates)), (Part("recurrent_kernel", output, gates),)),
+    )
+
+
+SONNET_LSTM = replace(
+    LSTM,
+    name="sonnet_lstm",
+    title="Sonnet LSTM",
+    framework="sonnet",
+    scopes=("lstm", "unrolled_lstm"),
+    classes=("LSTM", "UnrolledLSTM"),
+    weights=(
+        *_kernels(_LSTM_GATES, ("_w_i", "_w_h"), "output_size"),
+        bias("bias", ("b",), _LSTM_GATES),
+        Weight("projection", ("projection",), ("units", "output_size"), (Part("projection", "units"),), optional=True),
+    ),
+    gates=KERAS_LSTM.gates,
+    spelled=("i", "f", "g", "o"),
+    options=(TANH, SIGMOID),
+)
+
+SONNET_GRU = replace(
+    KERAS_GRU,
+    name="sonnet_gru",
+    title="Sonnet GRU",
+    framework="sonnet",
+    scopes=("gru",),
+    classes=("GRU",),
+    weights=(*_kernels(_GRU_GATES, ("_w_i", "_w_h")), bias("bias", ("b",), _GRU_GATES)),
+    gates=_GRU_GATES,
+    spelled=("z", "r", "a"),
+    options=(TANH, SIGMOID, replace(RESET, choices=("before",))),
+    step=step,
+)
+
+SONNET_VANILLA_RNN = replace(
+    KERAS_SIMPLE_RNN,
+    name="sonnet_vanilla_rnn",
+    title="Sonnet VanillaRNN",
+    framework="sonnet",
+    scopes=("vanilla_rnn",),
+    classes=("VanillaRNN",),
+    weights=(*_kernels((), ("_input_to_hidden/w", "_hidden_to_hidden/w")), bias("bias", ("_b",), ())),
+    options=(ACTIVATION,),
+)

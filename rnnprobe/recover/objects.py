@@ -1,0 +1,308 @@
+"""Layers from the objects of a TensorFlow 2 checkpoint: attributes, names of variables and shapes.
+
+Covers what no Keras configuration describes as a whole: weights of Keras models saved in TensorFlow's format, models
+with code of their own, modules, Sonnet cores, TensorFlow 1 cells tracked as objects (cells.md, sections 8.4 and 10.2).
+A configuration that an object of such a model came with gives its options; without one they are assumed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from rnnprobe.cells import CELLS
+from rnnprobe.cells.layers import defaults, fit
+from rnnprobe.errors import BadInput
+from rnnprobe.formats.keras_metadata import tells_layers
+from rnnprobe.recover import keras
+from rnnprobe.recover.keras import bare, tracked
+from rnnprobe.recover.keras.cells import assumed
+from rnnprobe.recover.keras.cells import layer as configured
+from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config
+from rnnprobe.recover.keras.store import FAMILIES, CellWeights, Flat, family, matches
+from rnnprobe.types import (
+    Candidate,
+    Cell,
+    Checkpoint,
+    Direction,
+    Embedding,
+    Feed,
+    KerasConfig,
+    Layer,
+    Network,
+    Objects,
+    Tensor,
+)
+
+_COUNTER = re.compile(r"_\d+$")
+_STACKED = re.compile(r"(?P<stack>.+)/cell/cells/(?P<number>\d+)|(?P<multi>.+)/cell-(?P<position>\d+)(?:/cell)?")
+_LISTED = re.compile(r"(?P<stack>(?:.+/)?[^/]+)/(?P<number>\d+)")
+_SIDE = re.compile(r"/(?:forward|backward)$")
+_CELLS = re.compile(r"(?:^|.*[/_])cells?(?:[-/_]\w+)?$")
+_TABLE = re.compile(r"embed", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Collects layers and candidates from the objects of one checkpoint.
+
+    Attributes:
+        objects: of the checkpoint.
+        cell: the cell that the user says candidates are, or None.
+        era: what the release that wrote it took for granted.
+        tensors: every weight by its attributes, joined by slashes; called so as well.
+        stored: the same by the same, as stored.
+        claimed: the keys of those that a layer holds.
+    """
+
+    objects: Objects
+    cell: str | None
+    era: Era
+    tensors: dict[str, Tensor]
+    stored: dict[str, Tensor]
+    layers: list[Layer] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    claimed: set[str] = field(default_factory=set)
+    assumed: bool = False
+
+    def object(self, scope: str) -> None:
+        """Claims the cell that an object is, or names it a candidate."""
+        start = f"{scope}/" if scope else ""
+        below = {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
+        below = {leaf: tensor for leaf, tensor in below.items() if tensor.name not in self.claimed}
+        fitting = [fits for cell in CELLS if (fits := _fitting(cell, below))]
+        fitting.sort(key=lambda fits: -len(fits[1]))  # what accounts for more of it comes first
+        if self.cell is not None:
+            fitting = [fits for fits in fitting if fits[0].name == self.cell] or fitting
+        named = [fits for fits in fitting if self._says(fits)]
+        if not named:
+            self._refuse(scope, below, [cell.name for cell, _, _ in fitting])
+            return
+        cell, weights, sizes = named[0]
+        strangers = sorted(set(below) - {tensor.name.removeprefix(start) for tensor in weights.values()})
+        if strangers and self.cell != cell.name:
+            more = f" and {len(strangers) - 4} more" if len(strangers) > 4 else ""
+            reason = f"besides the weights of {cell.name} it holds {', '.join(strangers[:4])}{more}"
+            self.candidates.append(Candidate(scope, (cell.name,), reason))
+            return
+        found = self._layer(scope, cell, weights, sizes)
+        if isinstance(found, Candidate):
+            self.candidates.append(found)
+            return
+        self.claimed |= {tensor.name for tensor in weights.values()}
+        self.layers.append(found)
+
+    def _says(self, found: tuple[Cell, Mapping[str, Tensor], Mapping[str, int]]) -> bool:
+        """Whether something says that these weights are this cell's: its attributes or its variables' own names."""
+        cell, weights, _ = found
+        if cell.framework != "tf1" or cell.name == self.cell:
+            return True
+        for weight in cell.weights:
+            tensor = weights.get(weight.role)
+            own = self.objects.names.get(self.stored[tensor.name].name, "") if tensor else ""
+            leaf = next((name for name in weight.names if own.endswith(f"/{name}")), "")
+            holder = own[: -len(leaf) - 1].rpartition("/")[2] if leaf else ""
+            if holder not in cell.scopes and _COUNTER.sub("", holder) not in cell.scopes and tensor is not None:
+                return False
+        return True
+
+    def _refuse(self, scope: str, below: Mapping[str, Tensor], fitting: Sequence[str]) -> None:
+        recurs = [leaf for leaf in below if leaf in ("recurrent_kernel", "_w_h")]
+        if recurs:
+            shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in below.items())
+            reason = f"no cell that is known has weights of these shapes: {shapes}"
+            self.candidates.append(Candidate(scope, (), reason))
+        elif fitting and _CELLS.fullmatch(scope):
+            words = " or ".join(fitting)
+            reason = f"the shapes would fit {words}, but nothing names the cell; --cell settles it"
+            self.candidates.append(Candidate(scope, tuple(fitting), reason))
+
+    def _layer(
+        self, scope: str, cell: Cell, weights: Mapping[str, Tensor], sizes: Mapping[str, int]
+    ) -> Layer | Candidate:
+        name = _name(scope)
+        direction: Direction = "backward" if "backward_layer" in scope.split("/") else "forward"
+        if cell.framework != "keras":
+            return Layer(name, scope, cell, weights, sizes, defaults(cell), direction)
+        held = CellWeights(scope, {t.name.rpartition("/")[2]: t for t in weights.values()})
+        config, back = self._config(scope)
+        if back != (direction == "backward") and config is not None:
+            direction = "backward" if back else "forward"
+        if config is None:
+            self.assumed = True
+            return Layer(name, scope, cell, weights, sizes, defaults(cell, assumed(cell, held, self.era)), direction)
+        if config.foreign or family(config.class_name) not in FAMILIES:
+            fitting = tuple(found.name for found, _, _ in matches(held))
+            return Candidate(scope, fitting, f"it is a {config.class_name}, a class of its own")
+        return configured(name, config.class_name, config.config, held, self.era, direction, Feed())
+
+    def _config(self, scope: str) -> tuple[LayerConfig | None, bool]:
+        """The configuration of a cell, or of the layer around it, and whether the layer runs backward."""
+        around = scope.partition("/cell/cells/")[0].removesuffix("/cell")
+        found = [
+            layer_config(dict(self.objects.configs[path]), f"the object {path}")
+            for path in dict.fromkeys((scope, around))
+            if path in self.objects.configs
+        ]
+        back = any(config.config.get("go_backwards") is True for config in found)
+        known = [config for config in found if config.class_name not in ("RNN", "StackedRNNCells")]
+        return (known[0] if known else None), back
+
+
+def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
+    """The network of a checkpoint of objects, as far as they tell.
+
+    Args:
+        checkpoint: with `objects`.
+        cell: the name of a cell that the user says candidates are.
+
+    Raises:
+        BadInput: the configuration of an object contradicts its weights.
+    """
+    if checkpoint.objects is None:
+        raise ValueError("no objects")
+    objects = checkpoint.objects
+    stored = {"/".join(objects.paths[n]): t for n, t in checkpoint.weights.items() if n in objects.paths}
+    called = {name: replace(tensor, name=name) for name, tensor in stored.items()}
+    finder = _Finder(objects, cell, tracked.meaning(checkpoint), called, stored)
+    models = tracked.models(checkpoint)
+    inside = tuple(f"{layer}/" for layers in models.values() for layer in layers)
+    networks = [
+        _told(checkpoint, path, len(models)) if _configured(objects, path) else _chain(checkpoint, layers, finder)
+        for path, layers in models.items()
+    ]
+    try:
+        for scope in checkpoint.groups:
+            if not f"{scope}/".startswith(inside):
+                finder.object(scope)
+    except BadInput as exc:
+        raise BadInput(exc.message, path=checkpoint.path, hint=exc.hint) from exc
+    alone = _wire(tuple(finder.layers), _tables(finder))
+    layers = [*(layer for network in networks for layer in network.layers), *alone]
+    used = {source for layer in layers for source in layer.feed.sources}
+    embeddings = [*(found for network in networks for found in network.embeddings), *_tables(finder)]
+    candidates = [*(found for network in networks for found in network.candidates), *finder.candidates]
+    notes = [note for network in networks for note in network.notes if network.layers or network.candidates]
+    if finder.assumed:
+        notes.append(f"no configuration came with some weights: their options are the defaults of {finder.era.words}")
+    named = {found.name: found for found in embeddings}
+    return Network(
+        checkpoint,
+        tuple(_as_stored(layer, stored) for layer in layers),
+        tuple(_table_as_stored(found, stored) for found in named.values() if found.name in used),
+        tuple(candidates),
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def _configured(objects: Objects, path: str) -> bool:
+    return path in objects.configs and tells_layers(objects.configs[path])
+
+
+def _as_stored(layer: Layer, stored: Mapping[str, Tensor]) -> Layer:
+    weights = {role: stored.get(tensor.name, tensor) for role, tensor in layer.weights.items()}
+    return replace(layer, weights=weights)
+
+
+def _table_as_stored(embedding: Embedding, stored: Mapping[str, Tensor]) -> Embedding:
+    return replace(embedding, table=stored.get(embedding.table.name, embedding.table))
+
+
+def _told(checkpoint: Checkpoint, path: str, number: int) -> Network:
+    """One of the Keras models of a checkpoint, from its own configuration; its layers are named below its path."""
+    config = checkpoint.objects.configs[path] if checkpoint.objects else {}
+    groups = {scope: names for scope, names in checkpoint.groups.items() if scope.startswith(f"{path}/")}
+    version = str(config.get("keras_version") or "")
+    found = keras.recover(replace(checkpoint, groups=groups, config=KerasConfig(config, version)))
+    own = {layer.name for layer in found.layers} | {table.name for table in found.embeddings}
+
+    def below(name: str) -> str:
+        if name in own:
+            return f"{path}/{name}"
+        return name if number == 1 else f"{name} of {path}"
+
+    layers = []
+    for layer in found.layers:
+        mask = layer.feed.mask and replace(layer.feed.mask, source=below(layer.feed.mask.source))
+        feed = replace(layer.feed, sources=tuple(map(below, layer.feed.sources)), mask=mask)
+        layers.append(replace(layer, name=below(layer.name), feed=feed))
+    tables = tuple(replace(table, name=below(table.name)) for table in found.embeddings)
+    return replace(found, checkpoint=checkpoint, layers=tuple(layers), embeddings=tables)
+
+
+def _chain(checkpoint: Checkpoint, layers: Sequence[str], finder: _Finder) -> Network:
+    """A Keras model without a configuration: its layers as a chain, in their order."""
+    groups: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    paths = finder.objects.paths
+    for scope, names in checkpoint.groups.items():
+        layer = next((layer for layer in layers if scope == layer or scope.startswith(f"{layer}/")), None)
+        if layer is not None:
+            groups[layer] += [finder.tensors["/".join(paths[name])] for name in names]
+    found = bare.recover(checkpoint, Flat(groups), finder.era)
+    finder.claimed |= {tensor.name for layer in found.layers for tensor in layer.weights.values()}
+    return found
+
+
+def _fitting(cell: Cell, below: Mapping[str, Tensor]) -> tuple[Cell, dict[str, Tensor], dict[str, int]] | None:
+    """A cell with its weights among the variables of an object, where they fit."""
+    weights = {weight.role: below[leaf] for weight in cell.weights for leaf in weight.names if leaf in below}
+    sizes = fit(cell, weights) if weights else None
+    return (cell, weights, sizes) if sizes is not None else None
+
+
+def _name(scope: str) -> str:
+    """A layer's name: the path of the object that runs the cell."""
+    name = re.sub(r"/cell/cells/(\d+)$", r"/\1", scope).removesuffix("/cell")
+    return re.sub(r"/(forward|backward)_layer(?=/|$)", r"/\1", name) or "root"
+
+
+def _tables(finder: _Finder) -> list[Embedding]:
+    """What is called an embedding."""
+    return [
+        Embedding(name.removesuffix("/embeddings") or name, tensor, "assumed")
+        for name, tensor in finder.tensors.items()
+        if len(tensor.shape) == 2 and _TABLE.search(name) and name not in finder.claimed
+    ]
+
+
+def _wire(layers: tuple[Layer, ...], tables: Sequence[Embedding]) -> tuple[Layer, ...]:
+    """The layers with their feeds: cells of a stack in a chain, lists likewise where the widths agree."""
+    wired = []
+    several = len({_SIDE.sub("", layer.name) for layer in layers}) > 1
+    for layer in layers:
+        feed = _feed(layer, layers, several)
+        fitting = [table for table in tables if table.table.shape[1] == layer.input_size]
+        if feed.sources[0].startswith("input") and feed.sources[0] != f"input of {layer.name}" and len(fitting) == 1:
+            feed = replace(feed, sources=(fitting[0].name,))
+        wired.append(replace(layer, feed=feed))
+    return tuple(wired)
+
+
+def _feed(layer: Layer, layers: Iterable[Layer], several: bool) -> Feed:
+    stacked = _STACKED.fullmatch(layer.scope)
+    if stacked:
+        number = int(stacked["number"] or stacked["position"])
+        at = stacked.start("number") if stacked["number"] else stacked.start("position")
+        end = layer.scope[at:].partition("/")
+        if number:
+            scope = f"{layer.scope[:at]}{number - 1}{end[1]}{end[2]}"
+            below = [other for other in layers if other.scope == scope]
+            return _from(layer, below, Feed(evidence="weights"))
+    stage = _SIDE.sub("", layer.name)
+    listed = None if stacked else _LISTED.fullmatch(stage)
+    if listed and int(listed["number"]):
+        before = f"{listed['stack']}/{int(listed['number']) - 1}"
+        below = [other for other in layers if _SIDE.sub("", other.name) == before]
+        return _from(layer, below, Feed())
+    if stage == layer.name:
+        return Feed()
+    # Both directions read one input, as their names say; that of another pair is another.
+    return Feed((f"input of {stage}" if several else "input",), evidence="weights")
+
+
+def _from(layer: Layer, below: Sequence[Layer], feed: Feed) -> Feed:
+    """Fed by these layers, where their widths add up to what the layer takes; else by something else."""
+    if below and sum(other.output_size for other in below) == layer.input_size:
+        return replace(feed, sources=tuple(other.name for other in below))
+    return Feed((f"input of {layer.name}",))

@@ -1,0 +1,73 @@
+"""Figures of units, taken a stretch at a time, against those of the whole array."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnnprobe import outputs
+from rnnprobe.analysis import trace_statistics
+from rnnprobe.analysis.trace_statistics import profile, scale
+from rnnprobe.outputs import Trace
+
+from ..outputs.recordings import blocks, layer, recording, whole
+
+
+def over(values: np.ndarray) -> Trace:
+    """A trace of one sequence whose h is `[time, unit]`."""
+    what = recording([layer("a", "basic_rnn", values.shape[1])], [[len(values)]], record=["h"])
+    arrays = whole(what)
+    arrays["a"]["h"] = values[None].astype(np.float32)
+    with outputs.collect(what) as sink:
+        for block in blocks(what, arrays):
+            sink.write(block)
+    return sink.trace
+
+
+@pytest.mark.parametrize("stretch", [1, 7, 1 << 20])
+@pytest.mark.parametrize("columns", [1, 5, 40, 99])
+def test_a_profile_is_that_of_the_whole(stretch, columns, monkeypatch):
+    monkeypatch.setattr(trace_statistics, "_STRETCH", stretch * 4)
+    values = np.random.default_rng(0).normal(1000, 1, (50, 4)).astype(np.float32)
+    values[10:14, 1] = np.nan
+    values[:20, 2] = np.nan
+    values[:, 3] = np.nan
+    trace = over(values)
+    found = profile(trace, trace.layers["a"], "h", 0, range(5, 45), columns)
+    part = values[5:45].astype(np.float64)
+    for name, of in (("min", np.nanmin), ("max", np.nanmax), ("mean", np.nanmean), ("variance", np.nanvar)):
+        got = getattr(found, name)
+        np.testing.assert_allclose(got[:3], of(part[:, :3], axis=0), rtol=1e-9)
+        assert np.isnan(got[3])
+    assert found.bins.shape == (4, min(columns, 40))
+    assert found.binned == (columns < 40)
+    for column, (start, stop) in enumerate(zip(found.edges[:-1], found.edges[1:], strict=True)):
+        np.testing.assert_allclose(found.bins[0, column], values[start:stop, 0].mean(dtype=np.float64))
+
+
+def test_infinite_values_are_no_fault():
+    trace = over(np.array([[1.0, 0.0], [np.inf, 2.0], [3.0, -np.inf]]))
+    found = profile(trace, trace.layers["a"], "h", 0, range(3), 3)
+    assert found.max.tolist() == [np.inf, 2.0]
+    assert found.min.tolist() == [1.0, -np.inf]
+
+
+def test_no_steps_at_all():
+    trace = over(np.zeros((3, 2)))
+    found = profile(trace, trace.layers["a"], "h", 0, range(0), 10)
+    assert np.isnan([found.min, found.mean, found.variance]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "gate", "ends"),
+    [
+        ([0.2, 0.9], True, (0.0, 1.0)),
+        ([0.2, 0.9], False, (-0.9, 0.9)),
+        ([-0.3, 0.2], True, (-0.3, 0.3)),
+        ([0.2, 3.0], True, (-3.0, 3.0)),
+        ([np.nan, np.inf, -2.0], False, (-2.0, 2.0)),
+        ([np.nan], False, (-1.0, 1.0)),
+    ],
+)
+def test_the_scale_of_a_drawing(values, gate, ends):
+    assert scale(np.array(values), gate=gate) == ends

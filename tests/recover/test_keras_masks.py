@@ -1,0 +1,147 @@
+"""Which steps the layers of a Keras model skip, where their own input tells it, and what is said where it does not."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnnprobe
+from rnnprobe.types import Feed, Mask, Network
+
+from .keras_models import DATA, Json, cell, functional, layer, rnn, save, sequential
+
+FILES = sorted(path for path in DATA.glob("*/*/*") if path.suffix in (".h5", ".keras"))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Any:
+    return partial(save, tmp_path)
+
+
+def masks(network: Network) -> dict[str, Mask | None]:
+    return {found.name: found.feed.mask for found in network.layers}
+
+
+def test_a_mask_goes_on_from_layer_to_layer(saved: Any) -> None:
+    shapes = {"a": cell("lstm", 3, 4), "b": cell("lstm", 4, 4)}
+    network = saved(shapes, sequential(layer("Masking", "m", mask_value=-1), rnn("LSTM", "a", 4), rnn("LSTM", "b", 4)))
+    assert network["a"].feed == Feed(("input",), "concat", Mask("input", -1.0), "config")
+    assert network["b"].feed == Feed(("a",), "concat", Mask("input", -1.0), "config")
+    assert not network.notes
+
+
+def test_a_mask_of_what_the_user_does_not_give_is_said(saved: Any) -> None:
+    names = ("a", "b", "c", "e")
+    network = saved(
+        {"a": cell("lstm", 3, 4), "d": {"kernel": (4, 4)}, **{name: cell("lstm", 4, 4) for name in names[1:]}},
+        sequential(
+            layer("Masking", "m", mask_value=-1),
+            rnn("LSTM", "a", 4),
+            layer("Dense", "d", units=4),
+            rnn("LSTM", "b", 4),
+            rnn("LSTM", "c", 4),
+            layer("Conv1D", "v"),
+            rnn("LSTM", "e", 4),
+        ),
+    )
+    assert masks(network) == {"a": Mask("input", -1.0), "b": None, "c": None, "e": None}
+    told = (
+        "the steps masked by 'm' are not known from what enters 'b', 'c': --lengths can say those that end a sequence"
+    )
+    assert network.notes[-1] == told
+
+
+def test_masking_behind_a_layer_is_an_input_of_its_own(saved: Any) -> None:
+    network = saved(
+        {"a": cell("lstm", 3, 4), "b": cell("lstm", 4, 4)},
+        sequential(rnn("LSTM", "a", 4), layer("Masking", "m", mask_value=0.0), rnn("LSTM", "b", 4)),
+    )
+    assert network["b"].feed == Feed(("m",), "concat", Mask("m", 0.0), "config")
+
+
+def test_a_layer_that_is_not_rebuilt_hands_its_mask_on(saved: Any) -> None:
+    network = saved(
+        {"a": cell("lstm", 3, 4), "b": cell("lstm", 4, 4)},
+        sequential(layer("Masking", "m"), rnn("LSTM", "a", 4, activation="own"), rnn("LSTM", "b", 4)),
+    )
+    assert masks(network) == {"b": None}
+    assert "masked by 'm' are not known from what enters 'b'" in network.notes[-1]
+
+
+def test_an_embedding_behind_a_dense_layer(saved: Any) -> None:
+    network = saved(
+        {"words": {"embeddings": (10, 3)}, "d": {"kernel": (3, 5)}, "a": cell("lstm", 5, 4)},
+        sequential(
+            layer("Embedding", "words", input_dim=10, output_dim=3, mask_zero=True),
+            layer("Dense", "d", units=5),
+            rnn("LSTM", "a", 4),
+        ),
+    )
+    assert network["a"].feed == Feed(("d",), "concat", None, "config")
+    assert "masked by 'words' are not known from what enters 'a'" in network.notes[-1]
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_keras_lays_a_mask_over_turned_steps_as_it_was(saved: Any, twice: bool) -> None:
+    """Keras 3.15 and tf_keras 2.21 hand the mask on in the order of the input, beside steps in the opposite order.
+
+    Where a second layer runs backward, they stand side by side again.
+    """
+    network = saved(
+        {"a": cell("lstm", 3, 4), "b": cell("lstm", 4, 4), "c": cell("lstm", 4, 4)},
+        functional(
+            layer("InputLayer", "in", []),
+            layer("Masking", "m", ["in"]),
+            rnn("LSTM", "a", 4, ["m"], go_backwards=True),
+            rnn("LSTM", "b", 4, ["a"], go_backwards=twice),
+            rnn("LSTM", "c", 4, ["b"]),
+        ),
+    )
+    assert masks(network) == {"a": Mask("input", 0.0), "b": None, "c": Mask("input", 0.0) if twice else None}
+    without = [note.rpartition("here ")[2] for note in network.notes if "opposite order" in note]
+    assert without == [f"{name!r} runs without a mask" for name in (["b"] if twice else ["b", "c"])]
+
+
+def test_keras_3_masks_by_the_ids_of_an_embedding(saved: Any) -> None:
+    def tensor(name: str) -> Json:
+        return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+    def called(value: Json, *args: Any, **kwargs: Any) -> Json:
+        return {**value, "inbound_nodes": [{"args": list(args), "kwargs": kwargs}]}
+
+    compared = {**layer("NotEqual", "not_equal"), "module": "keras.src.ops.numpy"}
+    network = saved(
+        {"words": {"embeddings": (10, 3)}, "a": cell("lstm", 3, 4)},
+        functional(
+            layer("InputLayer", "in", []),
+            called(layer("Embedding", "words", input_dim=10, output_dim=3), tensor("in")),
+            called(compared, tensor("in"), 0),
+            called(rnn("LSTM", "a", 4), tensor("words"), mask=tensor("not_equal")),
+        ),
+        "3.15.1",
+    )
+    assert network["a"].feed == Feed(("words",), "concat", Mask("words", 0.0), "config")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: "-".join(path.parts[-3:]))
+def test_a_mask_speaks_of_what_the_user_gives(path: Path) -> None:
+    """Its source is an embedding in front, or the outside name that the layers at the front read."""
+    network = rnnprobe.open(path)
+    fronts: dict[str, set[str]] = {}
+    for found in network.layers:
+        fronts[found.name] = set().union(*(fronts.get(source, {source}) for source in found.feed.sources))
+        if found.feed.mask is not None:
+            assert {found.feed.mask.source} == fronts[found.name]
+
+
+def test_one_branch_masked_beside_one_that_is_not() -> None:
+    for release in ("keras3.15", "tf_keras-2.21"):
+        network = rnnprobe.open(DATA / release / "branches" / "m.keras")
+        assert {found.name: found.feed.sources for found in network.layers} == {
+            "masked": ("input",),
+            "bare": ("input",),
+        }
+        assert masks(network) == {"masked": Mask("input", 0.0), "bare": None}

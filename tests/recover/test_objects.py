@@ -1,0 +1,178 @@
+"""Object checkpoints of TensorFlow 2 against what Keras, TensorFlow and Sonnet computed: `tests/data/objects`."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import rnnprobe
+from rnnprobe.errors import BadInput
+
+from ..conftest import DATA
+
+OBJECTS = DATA / "objects"
+
+
+def agrees(got: object, expected: np.ndarray) -> bool:
+    return bool(np.abs(np.asarray(got) - expected).max() <= 1e-5)
+
+
+def summary(network: rnnprobe.Network) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Layer → its cell and what feeds it."""
+    return {layer.name: (layer.cell.name, layer.feed.sources) for layer in network.layers}
+
+
+def test_a_model_with_code_of_its_own():
+    network = rnnprobe.open(OBJECTS / "subclassed")
+    assert summary(network) == {
+        "encoder": ("keras_lstm", ("table",)),
+        "stack/0": ("keras_gru_reset_after", ("input",)),
+        "stack/1": ("keras_gru", ("stack/0",)),
+        "both/forward": ("keras_lstm", ("input of both",)),
+        "both/backward": ("keras_lstm", ("input of both",)),
+    }
+    assert network["both/backward"].direction == "backward"
+    assert network["stack/1"].settings["reset"] == "before"
+    assert {value.evidence for value in network["encoder"].options.values()} == {"assumed"}
+    assert any("defaults of tf.keras of TensorFlow 2.2 and later" in note for note in network.notes)
+    expected = np.load(OBJECTS / "subclassed.npz")
+    for layers, x in (("encoder", "ids"), ("stack/*", "x/stack"), ("both/*", "x/both")):
+        trace = rnnprobe.trace(network, expected[x], layers=[layers])
+        for name, recorded in trace.layers.items():
+            assert agrees(recorded.signals["h"], expected[f"h/{name}"]), name
+
+
+def test_a_saved_model_whose_objects_tell_their_configurations():
+    network = rnnprobe.open(OBJECTS / "mixed")
+    assert summary(network) == {
+        "front/lstm": ("keras_lstm", ("front/embedding",)),
+        "top": ("keras_gru_reset_after", ("input",)),
+    }
+    lstm, top = network["front/lstm"], network["top"]
+    assert (lstm.options["activation"].value, lstm.options["activation"].evidence) == ("relu", "config")
+    assert (top.options["recurrent_activation"].value, top.options["recurrent_activation"].evidence) == (
+        "hard_sigmoid",
+        "config",
+    )
+    assert lstm.feed.mask is not None
+    assert lstm.feed.mask.source == "front/embedding"
+    assert lstm.weights["kernel"].name.startswith("variables/")
+    assert lstm.scope == "front/layer_with_weights-1/cell"
+    expected = np.load(OBJECTS / "mixed.npz")
+    for layer, x in (("front/lstm", "ids"), ("top", "x/top")):
+        trace = rnnprobe.trace(network, expected[x], layers=[layer])
+        assert agrees(trace.layers[layer].signals["h"], expected[f"h/{layer}"]), layer
+
+
+def test_a_training_checkpoint_without_and_with_its_configuration():
+    bare = rnnprobe.open(OBJECTS / "training")
+    assert summary(bare) == {
+        "model/layer_with_weights-0": ("keras_lstm", ("input",)),
+        "model/layer_with_weights-1": ("keras_lstm", ("model/layer_with_weights-0",)),
+    }
+    apart = bare.checkpoint.set_apart
+    assert len(bare.checkpoint.weights) == 6
+    assert {kind for name, kind in apart.items() if name.startswith("optimizer/")} == {"optimiser state"}
+    told = rnnprobe.open(OBJECTS / "training", config=OBJECTS / "training.json")
+    assert summary(told) == {"one": ("keras_lstm", ("input",)), "two": ("keras_lstm", ("one",))}
+    expected = np.load(OBJECTS / "training.npz")
+    for network, name in ((bare, "model/layer_with_weights-0"), (told, "one")):
+        assert agrees(rnnprobe.trace(network, expected["x"]).layers[name].signals["h"], expected["h/one"])
+
+
+def test_cells_of_tensorflow_1():
+    network = rnnprobe.open(OBJECTS / "legacy")
+    assert summary(network) == {
+        "cell/cell-0": ("basic_lstm", ("input",)),
+        "cell/cell-1": ("lstm", ("cell/cell-0",)),
+        "cell/cell-2": ("gru", ("cell/cell-1",)),
+    }
+    assert network["cell/cell-1"].weights["projection"].name.startswith("cell/cell-1/projection.Skernel/")
+    expected = np.load(OBJECTS / "legacy.npz")
+    trace = rnnprobe.trace(network, expected["x"])
+    assert agrees(trace.layers["cell/cell-2"].signals["h"], expected["h/cell/cell-2"])
+
+
+def test_a_module_with_cells_and_something_strange():
+    network = rnnprobe.open(OBJECTS / "module")
+    assert summary(network) == {
+        "net/cells/a": ("keras_lstm", ("input",)),
+        "net/rnn/0": ("keras_lstm", ("input",)),
+        "net/rnn/1": ("keras_gru_reset_after", ("net/rnn/0",)),
+    }
+    (candidate,) = network.candidates
+    assert candidate.scope == "net/odd"
+    assert "no cell that is known" in candidate.reason
+    expected = np.load(OBJECTS / "module.npz")
+    trace = rnnprobe.trace(network, expected["x"], layers=["net/rnn/1"])
+    assert agrees(trace.layers["net/rnn/1"].signals["h"], expected["h/net/rnn/1"])
+
+
+def test_options_as_the_release_had_them():
+    """TensorFlow 1.15 called a kernel `rnn/kernel`, TensorFlow 2.21 calls it `rnn/…/lstm_cell/kernel`."""
+    for release, option in (("tf.keras-1.15", "hard_sigmoid"), ("tf_keras-2.21", "sigmoid")):
+        network = rnnprobe.open(DATA / "conformance" / release / "rnn_stacked_mixed" / "tfw")
+        assert {layer.settings["recurrent_activation"] for layer in network.layers} == {option}
+        assert [layer.cell.name for layer in network.layers] == [
+            "keras_lstm",
+            "keras_gru" if release == "tf.keras-1.15" else "keras_gru_reset_after",
+        ]
+
+
+def test_a_configuration_of_another_model():
+    with pytest.raises(BadInput, match=r"2 layers, the checkpoint 1: they are not of one model"):
+        rnnprobe.open(DATA / "conformance/tf_keras-2.21/rnn_stacked_mixed/tfw", config=OBJECTS / "training.json")
+    with pytest.raises(BadInput, match="none whose layers are numbered"):
+        rnnprobe.open(OBJECTS / "subclassed", config=OBJECTS / "training.json")
+
+
+def test_shapes_without_the_data(tmp_path):
+    shutil.copy(OBJECTS / "subclassed.index", tmp_path)
+    network = rnnprobe.open(tmp_path / "subclassed")
+    assert {layer.name for layer in network.layers} >= {"encoder", "stack/0", "both/backward"}
+    assert any("told by the keys" in note for note in network.checkpoint.notes)
+
+
+SONNET = {
+    "lstm-1": "lstm_1",
+    "unrolled-lstm-1": "unrolled_lstm_1",
+    "gru-1": "gru_1",
+    "vanilla-rnn-8": "vanilla_rnn_8",
+    "lstm-8-projected-1": "lstm_8_projected_1",
+}
+
+
+@pytest.mark.parametrize("name", [*(f"sonnet-{name}" for name in SONNET), "md-training"])
+def test_published_checkpoints(corpus, name):
+    expected = np.load(corpus / "expected" / f"{name}.npz")
+    path = corpus / "md-training/training_checkpoints/ckpt_20"
+    if name != "md-training":
+        path = corpus / "sonnet/sonnet/src/conformance/checkpoints" / SONNET[name.removeprefix("sonnet-")]
+    x = expected["ids"] if "ids" in expected else expected["input"]
+    (recorded,) = rnnprobe.trace(path, x, lengths=expected["lengths"], record="states").layers.values()
+    ran = np.arange(x.shape[1]) < expected["lengths"][:, None]
+    for key in expected.files:
+        kind, _, layer = key.partition("/")
+        if kind in ("h", "c") and layer:
+            limit = 1e-4 * max(1.0, np.abs(expected[key]).max())
+            assert np.abs(np.asarray(recorded.signals[kind])[ran] - expected[key][ran]).max() <= limit, key
+
+
+@pytest.mark.parametrize("name", ["conv1d_lstm_3x3_2x2", "conv2d_lstm_3x3_2x2", "conv3d_lstm_3x3_2x2", "embed_100_100"])
+def test_published_checkpoints_without_a_known_cell(corpus, name):
+    network = rnnprobe.open(corpus / "sonnet/sonnet/src/conformance/checkpoints" / name)
+    assert not network.layers
+
+
+def test_a_training_whose_checkpoints_mostly_lack_their_index(corpus, run):
+    folder = corpus / "md-training/training_checkpoints"
+    done = run("inspect", folder / "ckpt_2")
+    assert done.status == 2
+    assert "its data is there, its index ckpt_2.index is not" in done.err
+    done = run("weights", folder)
+    assert done.status == 0
+    assert "ckpt_2, ckpt_3" in done.err
+    assert "lack their index" in done.err
+    assert run("weights", folder / "ckpt_1").err == ""
