@@ -7,7 +7,7 @@ numbers of those in the variables' own object graph, and more follow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,19 @@ def read(path: Path) -> Checkpoint:
         tensors=tensors,
         set_apart=set_apart,
         graph=parsed,
-        files=(path / GRAPH, *bundle.stored(path / "variables" / "variables")) if tensors else (path / GRAPH,),
+        files=tuple(_files(path, bool(tensors))),
         writer=writer,
         notes=(told, *notes, *notes_on(set_apart)),
     )
     return object_graph.attach(checkpoint, _configs(checkpoint) if told == OBJECTS else None)
+
+
+def _files(path: Path, variables: bool) -> Iterator[Path]:
+    yield path / GRAPH
+    if files.is_file(path / keras_metadata.FILE):
+        yield path / keras_metadata.FILE
+    if variables:
+        yield from bundle.stored(path / "variables" / "variables")
 
 
 def _configs(checkpoint: Checkpoint) -> dict[str, Mapping[str, Any]]:

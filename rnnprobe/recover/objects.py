@@ -15,6 +15,7 @@ from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
 from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_metadata import tells_layers
+from rnnprobe.formats.object_graph import LAYER
 from rnnprobe.recover import keras
 from rnnprobe.recover.keras import bare, tracked
 from rnnprobe.recover.keras.cells import assumed
@@ -38,7 +39,8 @@ from rnnprobe.types import (
 _COUNTER = re.compile(r"_\d+$")
 _STACKED = re.compile(r"(?P<stack>.+)/cell/cells/(?P<number>\d+)|(?P<multi>.+)/cell-(?P<position>\d+)(?:/cell)?")
 _LISTED = re.compile(r"(?P<stack>(?:.+/)?[^/]+)/(?P<number>\d+)")
-_SIDE = re.compile(r"/(?:forward|backward)$")
+_STACKED_PAIR = re.compile(r".+/(?:forward|backward)_layer/cell/cells/\d+")
+_SIDE = re.compile(r"/(?:forward|backward)(?:/\d+)?$")
 _CELLS = re.compile(r"(?:^|.*[/_])cells?(?:[-/_]\w+)?$")
 _TABLE = re.compile(r"embed", re.IGNORECASE)
 
@@ -174,7 +176,7 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
     ]
     try:
         for scope in checkpoint.groups:
-            if not f"{scope}/".startswith(inside):
+            if not f"{scope}/".startswith(inside) or _left_to_itself(scope, checkpoint):
                 finder.object(scope)
     except BadInput as exc:
         raise BadInput(exc.message, path=checkpoint.path, hint=exc.hint) from exc
@@ -194,6 +196,18 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
         tuple(candidates),
         tuple(dict.fromkeys(notes)),
     )
+
+
+def _left_to_itself(scope: str, checkpoint: Checkpoint) -> bool:
+    """Whether a cell in a Keras model is one that no chain can place: of stacks that run in both directions."""
+    top = _deepest(scope)
+    told = checkpoint.objects is not None and any(path and top.startswith(path) for path in _told_models(checkpoint))
+    return _STACKED_PAIR.fullmatch(scope) is not None and not told
+
+
+def _told_models(checkpoint: Checkpoint) -> list[str]:
+    objects = checkpoint.objects
+    return [path for path in tracked.models(checkpoint) if objects and _configured(objects, path)]
 
 
 def _configured(objects: Objects, path: str) -> bool:
@@ -232,16 +246,28 @@ def _told(checkpoint: Checkpoint, path: str, number: int) -> Network:
 
 
 def _chain(checkpoint: Checkpoint, layers: Sequence[str], finder: _Finder) -> Network:
-    """A Keras model without a configuration: its layers as a chain, in their order."""
-    groups: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    paths = finder.objects.paths
+    """A Keras model without a configuration: its layers, those of the models in it too, as a chain in their order."""
+    groups: dict[str, list[Tensor]] = {}
     for scope, names in checkpoint.groups.items():
-        layer = next((layer for layer in layers if scope == layer or scope.startswith(f"{layer}/")), None)
-        if layer is not None:
-            groups[layer] += [finder.tensors["/".join(paths[name])] for name in names]
+        layer = _deepest(scope)
+        if layer and scope.startswith(tuple(layers)) and not _STACKED_PAIR.fullmatch(scope):
+            members = [finder.tensors["/".join(finder.objects.paths[name])] for name in names]
+            groups.setdefault(layer, []).extend(members)
+    groups = {path: found for path, found in groups.items() if not any(_holds_layers(path, o) for o in groups)}
     found = bare.recover(checkpoint, Flat(groups), finder.era)
     finder.claimed |= {tensor.name for layer in found.layers for tensor in layer.weights.values()}
     return found
+
+
+def _deepest(scope: str) -> str:
+    """The innermost layer of a Keras model that an object is in, or empty."""
+    words = scope.split("/")
+    ends = [k + 1 for k in range(len(words)) if LAYER.fullmatch("/".join(words[max(0, k - 1) : k + 1]))]
+    return "/".join(words[: ends[-1]]) if ends else ""
+
+
+def _holds_layers(path: str, other: str) -> bool:
+    return other.startswith(f"{path}/")
 
 
 def _fitting(cell: Cell, below: Mapping[str, Tensor]) -> tuple[Cell, dict[str, Tensor], dict[str, int]] | None:

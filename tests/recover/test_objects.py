@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -82,6 +85,21 @@ def test_a_training_checkpoint_without_and_with_its_configuration():
         assert agrees(rnnprobe.trace(network, expected["x"]).layers[name].signals["h"], expected["h/one"])
 
 
+def test_stacks_in_both_directions_without_a_configuration():
+    network = rnnprobe.open(OBJECTS / "pair")
+    name = "layer_with_weights-0"
+    assert summary(network) == {
+        f"{name}/forward/0": ("keras_gru_reset_after", ("input",)),
+        f"{name}/forward/1": ("keras_lstm", (f"{name}/forward/0",)),
+        f"{name}/backward/0": ("keras_gru_reset_after", ("input",)),
+        f"{name}/backward/1": ("keras_lstm", (f"{name}/backward/0",)),
+    }
+    expected = np.load(OBJECTS / "pair.npz")
+    trace = rnnprobe.trace(network, expected["x"])
+    for side in ("forward", "backward"):
+        assert agrees(trace.layers[f"{name}/{side}/1"].signals["h"], expected[f"h/{side}"])
+
+
 def test_cells_of_tensorflow_1():
     network = rnnprobe.open(OBJECTS / "legacy")
     assert summary(network) == {
@@ -133,6 +151,29 @@ def test_shapes_without_the_data(tmp_path):
     network = rnnprobe.open(tmp_path / "subclassed")
     assert {layer.name for layer in network.layers} >= {"encoder", "stack/0", "both/backward"}
     assert any("told by the keys" in note for note in network.checkpoint.notes)
+
+
+def test_neither_tensorflow_nor_keras_is_imported():
+    """Reading object checkpoints and SavedModels, and recovering their layers."""
+    code = "import sys, rnnprobe\nfor path in sys.argv[1:]: assert rnnprobe.open(path).layers\nprint(*sys.modules)"
+    paths = [OBJECTS / "subclassed", OBJECTS / "mixed", DATA / "conformance/tf.keras-1.15/nested/sm"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True, check=True)
+    assert not {"tensorflow", "keras", "tf_keras", "h5py"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "keras_metadata.pb"])
+def test_damaged_saved_models(file, tmp_path):
+    """A flipped bit is seen, or changes nothing that matters; nothing but the package's own errors comes out."""
+    folder = shutil.copytree(OBJECTS / "mixed", tmp_path / "mixed")
+    whole = (folder / file).read_bytes()
+    for k in range(0, len(whole), len(whole) // 60):
+        (folder / file).write_bytes(whole[:k] + bytes([whole[k] ^ 1 << k % 8]) + whole[k + 1 :])
+        with contextlib.suppress(rnnprobe.RnnprobeError):
+            rnnprobe.open(folder)
+    (folder / file).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInput) as error:
+        rnnprobe.open(folder)
+    assert error.value.path == folder / file
 
 
 SONNET = {

@@ -120,6 +120,17 @@ def training() -> None:
     np.savez(HERE / "training.npz", **{"x": x, "h/one": model.layers[0](x)})
 
 
+def pair() -> None:
+    """Stacked cells that run in both directions, in a Keras model's weights."""
+    both = L.Bidirectional(L.RNN([L.GRUCell(4), L.LSTMCell(3)], return_sequences=True), input_shape=(5, 3))
+    model = tf.keras.Sequential([both])
+    randomise(model.variables)
+    x = RANDOM.normal(size=(2, 5, 3)).astype("f")
+    model.save_weights(HERE / "pair", save_format="tf")
+    h = model(x)
+    np.savez(HERE / "pair.npz", **{"x": x, "h/forward": h[..., :3], "h/backward": h[..., 3:]})
+
+
 def legacy() -> None:
     """TensorFlow 1's cells as objects, whose variables' names hold slashes."""
     cells = tf.compat.v1.nn.rnn_cell
@@ -157,6 +168,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         strip(Path(sys.argv[1]))
     else:
-        for make in (subclassed, mixed, training, legacy, module):
+        for make in (subclassed, mixed, training, pair, legacy, module):
             make()
         (HERE / "checkpoint").unlink()
