@@ -76,6 +76,7 @@ def trace(
     time_major: bool = False,
     initial_state: Any = None,
     carry: bool = False,
+    own_input: bool = False,
 ) -> Trace:
     """Runs the rebuilt layers over sequences and returns what they did at each step, in memory.
 
@@ -89,6 +90,7 @@ def trace(
         time_major: x is `[time, batch, …]`.
         initial_state: layer → state → `[batch, size]` or `[size]`, or state → array for a single layer, or the array
             alone where it has only one state; or the path of a file with these.
+        own_input: x is what enters the layers chosen, not what enters those that feed them.
         carry: each sequence starts from the states in which the one before it ended.
 
     Raises:
@@ -101,7 +103,7 @@ def trace(
     from rnnprobe.recover import stacks
 
     whole = _network(model)
-    network = stacks.select(whole, select(whole, layers) if layers else ())
+    network, wanted = stacks.select(whole, select(whole, layers) if layers else (), own_input=own_input)
     batches = inputs.read(
         x,
         stacks.entry(network),
@@ -110,7 +112,7 @@ def trace(
         time_major=time_major,
         batch_size=1 if carry else inputs.BATCH_SIZE,
     )
-    recording = Recording(network.layers, chosen(network.layers, record), batches)
+    recording = Recording(wanted, chosen(wanted, record), batches)
     states = (
         given_states.read(initial_state, network.layers, recording.sequences, say=_warn)
         if initial_state is not None

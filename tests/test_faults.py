@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rnnprobe
+
 from .conftest import DATA, SAMPLES
 
 LSTM = DATA / "conformance" / "tf1.15" / "lstm_full"
@@ -160,7 +162,9 @@ def test_refused_before_tensorflow_is_imported(tmp_path):
 
 def test_tensorflow_says_nothing(tmp_path):
     done = run("trace", GRU, "--input", SAMPLES / "gru_digits.npy", "-o", tmp_path / "trace.h5")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"rnnprobe: wrote {tmp_path / 'trace.h5'}: 2 layers, 20 sequences of up to 8 steps")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -187,3 +191,27 @@ def test_a_closed_pipe_is_no_fault():
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.startswith("File")
+
+
+def test_standard_output_on_a_full_device():
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-m", "rnnprobe", "inspect", str(CHARACTERS)]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.splitlines()[-1] == "rnnprobe: standard output can't be written: No space left on device"
+
+
+def test_only_the_chosen_layer_is_recorded(tmp_path):
+    """What feeds it runs along; with --own-input it does not."""
+    x = tmp_path / "x.npy"
+    np.save(x, np.random.default_rng(2).normal(size=(2, 5, 32)).astype("f"))
+    for words in (["--input", SAMPLES / "gru_digits.npy"], ["--input", x, "--own-input"]):
+        out = tmp_path / f"{len(words)}.h5"
+        done = run("trace", GRU, "--layer", "digit", *words, "-o", out)
+        assert done.returncode == 0, done.stderr
+        assert list(rnnprobe.load_trace(out).layers) == ["digit"]
+    trace = rnnprobe.trace(GRU, np.load(SAMPLES / "gru_digits.npy"), layers=["digit"])
+    rows = rnnprobe.trace(GRU, np.load(SAMPLES / "gru_digits.npy"), layers=["rows"]).layers["rows"].signals["h"]
+    alone = rnnprobe.trace(GRU, np.asarray(rows), layers=["digit"], own_input=True)
+    h = np.asarray(trace.layers["digit"].signals["h"])
+    np.testing.assert_allclose(alone.layers["digit"].signals["h"], h, rtol=0, atol=2e-6)

@@ -32,11 +32,20 @@ def commands() -> list[tuple[str, list[str]]]:
     return found
 
 
+def first_trace() -> str:
+    """The trace in the block that a newcomer types first."""
+    assert BLOCKS[0][0] == "sh"
+    text = BLOCKS[0][1].replace("\\\n", " ")
+    return " ".join(shlex.split(next(part for part in text.split("&&") if "rnnprobe trace" in part)))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("readme")
     (place / "sample_models").symlink_to(SAMPLES)
     (place / "lengths.txt").write_text("8 5 2 1 " * 5)
+    done = run(first_trace(), place)
+    assert done.returncode == 0, done.stderr
     return place
 
 
@@ -66,21 +75,11 @@ def test_the_console_blocks(folder):
 
 @pytest.mark.xdist_group("readme")
 def test_the_python_blocks(folder):
-    if not (folder / "trace.h5").exists():
-        run(commands()[0][0], folder)
     for kind, text in BLOCKS:
         if kind == "python":
             done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             assert done.stdout
-
-
-def test_the_first_block_is_the_first_example():
-    """The block that a newcomer types holds commands that the console blocks run."""
-    text = BLOCKS[0][1].replace("\\\n", " ")
-    assert BLOCKS[0][0] == "sh"
-    trace = next(part for part in text.split("&&") if "rnnprobe trace" in part)
-    assert " ".join(shlex.split(trace)) == commands()[0][0]
 
 
 def test_the_test_command_is_what_ci_runs():

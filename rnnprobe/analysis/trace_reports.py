@@ -124,7 +124,8 @@ def signals(summaries: Sequence[SignalSummary]) -> Report:
         for one in summaries
     )
     odd = sum(one.nan for one in summaries)
-    notes = (f"{odd:,} values within the lengths are NaN",) if odd else ()
+    skipped = f"{odd:,} values within the lengths are NaN: at steps that a mask skips gates are not computed"
+    notes = (skipped,) if odd else ()
     return Report("signals", f"{summaries[0].layer} (sequences × steps × units)", _SIGNALS, rows, notes)
 
 

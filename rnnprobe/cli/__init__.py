@@ -6,6 +6,7 @@ command's body reads like the line of stages that it runs; errors are turned int
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ import click
 from rnnprobe import __version__
 from rnnprobe.errors import RnnprobeError
 from rnnprobe.views.escape import plain
+
+_UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
 
 COMMANDS: tuple[str, ...] = ("inspect", "weights", "shapes", "trace", "show")
 
@@ -65,6 +68,7 @@ def main() -> NoReturn:
     said: set[str] = set()
     try:
         status = rnnprobe.main(standalone_mode=False, obj=said) or 0
+        sys.stdout.flush()
     except RnnprobeError as error:
         if "verbose" in said:
             traceback.print_exc()
@@ -73,6 +77,9 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         status = 2
+    except SystemExit as end:
+        # click ends with 1 when the reader of standard output is gone; errors of rnnprobe's own do not come this way.
+        status = 141 if end.code == 1 else end.code
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except MemoryError:
@@ -84,6 +91,10 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 (the last resort: a traceback never reaches the user unasked)
         if "verbose" in said:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            click.echo(f"rnnprobe: standard output can't be written: {error.strerror}", err=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(5)
         click.echo(plain(f"rnnprobe: a fault of rnnprobe's own: {type(error).__name__}: {error}"), err=True)
         click.echo("  please report it; -v shows the traceback", err=True)
         status = 70

@@ -21,7 +21,7 @@ from rnnprobe.inputs import BY
 from rnnprobe.recover import Overrides
 
 if TYPE_CHECKING:
-    from rnnprobe.types import Batch, Block, Recording
+    from rnnprobe.types import Batch, Block, Layer, Network, Recording
 
 _NOT_VERIFIED = {"status": "not verified", "reason": "this version does not run the original beside the rebuilt graph"}
 
@@ -53,6 +53,9 @@ _NOT_VERIFIED = {"status": "not verified", "reason": "this version does not run 
 @click.option("--select", metavar="SEQUENCES", help="Only these: numbers, A:B or names, with commas.")
 @click.option("--steps", metavar="A:B", help="Only these steps of each sequence.")
 @click.option("--initial-state", metavar="FILE", help="The states to start from; zeros without.")
+@click.option(
+    "--own-input", is_flag=True, help="The input is that of the layers chosen with --layer, not of what feeds them."
+)
 @click.option("--carry", is_flag=True, help="Each sequence starts in the states in which the one before it ended.")
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
@@ -68,6 +71,7 @@ def command(
     layer: tuple[str, ...],
     record: str,
     initial_state: str | None,
+    own_input: bool,
     carry: bool,
     dtype: str,
     compress: str | None,
@@ -103,13 +107,16 @@ def command(
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
     whole = recover.network(checkpoint, overrides)
-    network = stacks.select(whole, select(whole, layer) if layer else ())
+    network, layers = stacks.select(whole, select(whole, layer) if layer else (), own_input=own_input)
     if not quiet:
+        say(checkpoint.notes)
         say_assumptions(network)
     batches = _read(source, network, carry, quiet, reading)
-    signals = chosen(network.layers, record)
-    recording = Recording(network.layers, signals, batches, provenance(checkpoint, source), _NOT_VERIFIED)
-    states = _states(initial_state, recording, quiet)
+    if not quiet:
+        say(_unmasked(network, batches))
+    signals = chosen(layers, record)
+    recording = Recording(layers, signals, batches, provenance(checkpoint, source), _NOT_VERIFIED)
+    states = _states(initial_state, network.layers, recording.sequences, quiet)
     if dry_run:
         return _forecast(recording, dtype, as_json)
 
@@ -122,6 +129,8 @@ def command(
         with outputs.open(place, recording, dtype=dtype, compress=compress) as sink:
             for block in blocks:
                 sink.write(block)
+        if not quiet:
+            say([_done(output, recording)])
     else:
         _summarise(blocks, recording, as_json)
 
@@ -147,12 +156,28 @@ def _speaker(quiet: bool) -> Callable[[str], None]:
     return (lambda line: None) if quiet else (lambda line: say([line]))
 
 
-def _states(initial_state: str | None, recording: Recording, quiet: bool) -> Any:
+def _unmasked(network: Network, batches: tuple[Batch, ...]) -> list[str]:
+    """What is not skipped, since a mask speaks of ids and floats were given."""
+    tables = {embedding.name for embedding in network.embeddings}
+    masked = [layer for layer in network.layers if layer.feed.mask is not None and layer.feed.mask.source in tables]
+    if not masked or batches[0].features is None:
+        return []
+    names = ", ".join(layer.name for layer in masked)
+    return [f"in the model {names} skips padded ids; floats tell no ids, and nothing is skipped: --lengths says where"]
+
+
+def _done(output: Path | None, recording: Recording) -> str:
+    counts = f"{len(recording.layers)} layers, {recording.sequences:,} sequences of up to {recording.steps:,} steps"
+    verified = recording.verification
+    return f"wrote {output}: {counts}; {verified['status']}: {verified['reason']}"
+
+
+def _states(initial_state: str | None, layers: tuple[Layer, ...], sequences: int, quiet: bool) -> Any:
     from rnnprobe.inputs import states
 
     if initial_state is None:
         return None
-    return states.read(initial_state, recording.layers, recording.sequences, say=_speaker(quiet))
+    return states.read(initial_state, layers, sequences, say=_speaker(quiet))
 
 
 def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:

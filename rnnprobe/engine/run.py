@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def trace(
     Args:
         network: layers that read one input (`rnnprobe.recover.stacks.select`).
         batches: the input (`rnnprobe.inputs.read`), of the width or vocabulary of the network's entry.
-        record: layer → signals.
+        record: layer → signals; a layer that is not named runs where others need it, and is not recorded.
         initial: the states to start from; zeros where it says nothing.
         carry: a batch starts from the states in which the one before it ended; batches then hold one sequence each.
 
@@ -59,7 +60,8 @@ def trace(
             for one, run in work:
                 for block in _run_pass(one, run, batch, source, spools, record, begin, dtype):
                     ends.update({name: dict(states) for name, states in block.final.items()})
-                    yield block
+                    if record.keys() & block.signals.keys():
+                        yield _recorded(block, record)
 
 
 def _initial(
@@ -163,6 +165,14 @@ def _run_pass(
             {name: begin[name] for name in names} if number == 0 else {},
             {name: {state: a.numpy() for state, a in states[name].items()} for name in names} if last else {},
         )
+
+
+def _recorded(block: Block, record: Mapping[str, Sequence[str]]) -> Block:
+    """The block without the layers that ran only because others needed them."""
+    signals, initial, final = (
+        {name: part[name] for name in part if name in record} for part in (block.signals, block.initial, block.final)
+    )
+    return replace(block, signals=signals, initial=initial, final=final)
 
 
 def _blank(layer: Layer, signals: dict[str, Array], valid: Array, inside: Array) -> dict[str, Array]:

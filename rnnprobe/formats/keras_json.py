@@ -87,7 +87,7 @@ def with_config(checkpoint: Checkpoint, path: Path) -> Checkpoint:
         checkpoint,
         config=replace(config, version=version),
         files=(*checkpoint.files, path),
-        notes=(*checkpoint.notes, f"configuration from {path.name}"),
+        notes=(*checkpoint.notes, f"configuration from {path}"),
     )
 
 

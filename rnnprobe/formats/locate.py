@@ -73,7 +73,7 @@ def state(path: Path) -> tuple[Path | None, tuple[Path, ...]]:
 
     Raises:
         BadInput: it can't be read, or names nothing.
-        Refused: it names something outside of its directory.
+        Refused: the newest lies outside of its directory. Older ones that do are left out.
     """
     size = files.length(path)
     if size > MAX_STATE:
@@ -81,10 +81,16 @@ def state(path: Path) -> tuple[Path | None, tuple[Path, ...]]:
     newest, every = None, []
     for key, _, quoted in _PATH.findall(files.read(path, 0, size).decode("utf-8", "replace")):
         named = _inside(path, _unquote(quoted))
-        if key == "model_checkpoint_path":
-            newest = named
+        if key != "model_checkpoint_path":
+            every += [named] if named is not None else []
+        elif named is None:
+            raise Refused(
+                f"names {_unquote(quoted)!r}, which is not in its directory",
+                path=path,
+                hint="give the checkpoint itself",
+            )
         else:
-            every.append(named)
+            newest = named
     if newest is None and not every:
         raise BadInput('names no checkpoint: expected a line model_checkpoint_path: "…"', path=path)
     return newest, tuple(every)
@@ -96,8 +102,8 @@ def _unquote(text: str) -> str:
     return text_encoding.CUnescape(text).decode("utf-8", "replace")
 
 
-def _inside(state_file: Path, named: str) -> Path:
-    """A path that a `checkpoint` file names, as a path beside it."""
+def _inside(state_file: Path, named: str) -> Path | None:
+    """A path that a `checkpoint` file names, as a path beside it; None where it leads elsewhere."""
     plain = named.replace("\\", "/")
     directory = state_file.parent
     if plain.startswith("/") or re.match(r"[A-Za-z]:|[a-z0-9]+://", plain):
@@ -105,9 +111,7 @@ def _inside(state_file: Path, named: str) -> Path:
     parts = PurePosixPath(plain).parts
     target = directory.joinpath(*parts)
     if not parts or ".." in parts or "\0" in plain or not target.parent.resolve().is_relative_to(directory.resolve()):
-        raise Refused(
-            f"names {named!r}, which is not in its directory", path=state_file, hint="give the checkpoint itself"
-        )
+        return None
     return target
 
 

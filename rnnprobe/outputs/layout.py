@@ -214,6 +214,9 @@ def layer_attributes(layer: Layer) -> dict[str, AttributeValue]:
         "fed_by": [storable(source) for source in layer.feed.sources],
         "feed_evidence": layer.feed.evidence,
     }
+    if layer.feed.mask is not None:
+        attributes["mask_source"] = storable(layer.feed.mask.source)
+        attributes["mask_value"] = layer.feed.mask.value
     for name, option in layer.options.items():
         value = option.value
         if isinstance(value, bool):

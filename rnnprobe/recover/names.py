@@ -63,6 +63,8 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
             candidates.append(_with_strangers(scope, matches, strangers))
         elif _below_driver(scope) and matches:
             candidates.append(_unnamed(scope, matches))
+    claimed = tuple(f"{layer.scope}/" for layer in layers)
+    candidates = [candidate for candidate in candidates if not candidate.scope.startswith(claimed)]
     layers.sort(key=lambda layer: natural(forward_first(layer.scope)))
     return wire(Network(checkpoint, tuple(layers), (), tuple(candidates)))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from rnnprobe.errors import BadInput
-from rnnprobe.types import Entry, Layer, Network
+from rnnprobe.types import Entry, Feed, Layer, Network
 
 
 def stacks(network: Network) -> tuple[tuple[Layer, ...], ...]:
@@ -37,12 +37,15 @@ def stacks(network: Network) -> tuple[tuple[Layer, ...], ...]:
     return tuple(sorted(ordered, key=lambda stack: network.layers.index(stack[0])))
 
 
-def select(network: Network, layers: Sequence[Layer] = ()) -> Network:
-    """The part of a network that can run from one input.
+def select(
+    network: Network, layers: Sequence[Layer] = (), *, own_input: bool = False
+) -> tuple[Network, tuple[Layer, ...]]:
+    """The part of a network that can run from one input, and the layers of it that were asked for.
 
     Args:
         network: the whole.
         layers: those that the user asked for; what feeds them comes along. If none, the only stack there is.
+        own_input: what enters `layers` is given: nothing that feeds them comes along, masks neither.
 
     Raises:
         BadInput: nothing recurrent, several stacks and no choice, or layers that need different inputs.
@@ -57,28 +60,38 @@ def select(network: Network, layers: Sequence[Layer] = ()) -> Network:
     if not layers:
         found = stacks(network)
         if len(found) > 1:
-            names = "\n".join(f"--layer {stack[-1].name}" for stack in found)
+            choices = "\n".join(" ".join(f"--layer {layer.name}" for layer in stack) for stack in found)
             raise BadInput(
                 f"{len(found)} independent stacks of layers, and nothing says that they read the same input",
                 path=path,
-                hint=f"choose one:\n{names}",
+                hint=f"choose one:\n{choices}",
             )
         layers = found[0]
     wanted = {layer.name for layer in layers}
+    if own_input:
+        network = replace(network, layers=tuple(_alone(layer, wanted) for layer in network.layers))
+    needed = set(wanted)
     for layer in reversed(network.layers):
-        if layer.name in wanted:
-            wanted |= {source for source in layer.feed.sources if source in {other.name for other in network.layers}}
-    chosen = tuple(layer for layer in network.layers if layer.name in wanted)
-    sources = {source for layer in chosen for source in layer.feed.sources} - wanted
+        if layer.name in needed:
+            needed |= {source for source in layer.feed.sources if source in {other.name for other in network.layers}}
+    chosen = tuple(layer for layer in network.layers if layer.name in needed)
+    sources = {source for layer in chosen for source in layer.feed.sources} - needed
     if len(sources) > 1:
         readers = "\n".join(f"{source}: read by {_readers(chosen, source)}" for source in sorted(sources))
         raise BadInput(
             f"the layers read {len(sources)} different inputs",
             path=path,
-            hint=f"choose layers of one with --layer:\n{readers}",
+            hint=f"choose layers of one with --layer, or give a layer what enters it with --own-input:\n{readers}",
         )
     tables = tuple(embedding for embedding in network.embeddings if embedding.name in sources)
-    return replace(network, layers=chosen, embeddings=tables)
+    selected = replace(network, layers=chosen, embeddings=tables)
+    return selected, tuple(layer for layer in chosen if layer.name in wanted)
+
+
+def _alone(layer: Layer, wanted: Collection[str]) -> Layer:
+    """A layer whose input is given, unless all that feeds it is wanted too."""
+    inside = set(layer.feed.sources) <= set(wanted)
+    return layer if inside else replace(layer, feed=Feed(("input",), evidence="flag"))
 
 
 def _readers(layers: Iterable[Layer], source: str) -> str:
