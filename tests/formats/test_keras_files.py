@@ -314,7 +314,7 @@ def test_a_configuration_beside_the_weights_is_found(tmp_path: Path) -> None:
     (tmp_path / "model_arch.json").write_text(json.dumps(config))
     found = read(path)
     assert found.config is not None
-    assert found.notes == ("configuration from model_arch.json",)
+    assert found.notes == (f"configuration from {tmp_path / 'model_arch.json'}",)
     assert read(tmp_path / "model_arch.json").tensors.keys() == found.tensors.keys()
     (tmp_path / "model.json").write_text(json.dumps(config))
     with pytest.raises(BadInput, match=r"model\.json, model_arch\.json"):
