@@ -174,5 +174,25 @@ def _table(
         justify: JustifyMethod = "right" if columns[k].right else "left"
         table.add_column(Text(plain(columns[k].header)), justify=justify, width=width, overflow="fold")
     for row in cells:
-        table.add_row(*(Text(row[k], style=_STYLES.get(row[k], ""), overflow="fold") for k in chosen))
+        table.add_row(
+            *(
+                Text(_at_slashes(row[k], width), style=_STYLES.get(row[k], ""), overflow="fold")
+                for k, width in zip(chosen, widths, strict=True)
+            )
+        )
     return table
+
+
+def _at_slashes(text: str, width: int) -> str:
+    """A name too long for its column, broken behind its slashes where its pieces fit."""
+    from rich.cells import cell_len
+
+    pieces = [f"{piece}/" for piece in text.split("/")[:-1]] + text.split("/")[-1:]
+    if " " in text or cell_len(text) <= width or max(map(cell_len, pieces)) > width:
+        return text
+    lines = [""]
+    for piece in pieces:
+        if cell_len(lines[-1]) + cell_len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
