@@ -324,11 +324,6 @@ def test_a_keras_cell_is_left_and_said_to_be() -> None:
     assert "how the graph uses a Keras cell is not read" in found.notes[-1]
 
 
-def test_without_a_graph_nothing_changes() -> None:
-    plain = names.recover(Checkpoint(Path("model"), "a bundle", {"rnn/x": tensor("rnn/x", 2)}))
-    assert graph.refine(plain) is plain
-
-
 def test_an_initial_state_that_is_stored_is_noted() -> None:
     builder = Builder()
     builder.variables()

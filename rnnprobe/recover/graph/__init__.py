@@ -58,10 +58,8 @@ def refine(network: Network) -> Network:
     graph that is not understood leaves the network as it was, with notes that say what was not.
 
     Args:
-        network: what names and shapes gave; `network.checkpoint.graph` is a MetaGraphDef or GraphDef, or None.
+        network: what names and shapes gave; `network.checkpoint.graph` is a MetaGraphDef or GraphDef.
     """
-    if network.checkpoint.graph is None:
-        return network
     reading = _read(network)
     layers, feeds_notes = _layers(reading)
     fed = {source for layer in layers for source in layer.feed.sources}

@@ -70,7 +70,7 @@ class Reader:
 
     def start(self, owner: int, product: int) -> Application | None:
         """An application with its inputs alone, from the product with the kernel; None where it takes no concat."""
-        parts, _ = joins(self.view, self.view.input(product, 0))
+        parts = joins(self.view, self.view.input(product, 0))
         if len(parts) < 2 or not plain_product(self.view, product):
             return None
         return Application(owner, product, tuple(parts[:-1]), parts[-1])
@@ -173,7 +173,7 @@ def read_gru(reader: Reader, app: Application, weights: Mapping[str, Tensor], or
 def _candidate(reader: Reader, reset: Ref, kernel: str) -> Ref | None:
     """The candidate's product, from r·h on."""
     for consumer, _ in reader.view.consumers(reset):
-        parts, _ = joins(reader.view, (consumer, 0))
+        parts = joins(reader.view, (consumer, 0))
         for product, slot in reader.view.consumers((consumer, 0)) if parts and parts[-1] == reset else ():
             if slot == 0 and reader.takes(product, kernel):
                 return product, 0

@@ -36,14 +36,12 @@ class Owner:
         scope: where they lie.
         fits: the cells of the family that they would be, the plainest first.
         layer: the layer that names and shapes made of them, or None.
-        candidate: the candidate, or None.
         proposed: nothing but the use of its weights speaks for a cell.
     """
 
     scope: str
     fits: tuple[Fit, ...]
     layer: Layer | None = None
-    candidate: Candidate | None = None
     proposed: bool = False
 
     @property
@@ -79,14 +77,13 @@ def owners(network: Network, reader: Reader) -> list[Owner]:
         families: dict[str, list[Fit]] = {}
         for fitting in _fits(candidate, network.checkpoint):
             families.setdefault(_family(fitting.cell), []).append(fitting)
-        found += [Owner(candidate.scope, tuple(fits), candidate=candidate) for fits in families.values()]
+        found += [Owner(candidate.scope, tuple(fits)) for fits in families.values()]
     known = {owner.kernel for owner in found if owner.layer is not None}
     for owner in _blocks(network.checkpoint, reader):
         if owner.kernel not in known:
             known.add(owner.kernel)
             found = [other for other in found if other.layer is not None or other.kernel != owner.kernel]
-            candidate_of = {candidate.scope: candidate for candidate in network.candidates}
-            found.append(Owner(owner.scope, owner.fits, candidate=candidate_of.get(owner.scope)))
+            found.append(Owner(owner.scope, owner.fits))
     return found + list(_unnamed(network.checkpoint, reader, {owner.kernel for owner in found}))
 
 

@@ -98,7 +98,7 @@ def _sources(view: View, ref: Ref) -> Sequence[Ref]:
     if node.op == "Mul":
         kept = without_dropout(view, ref)
         return [kept] if kept != ref else []
-    return joins(view, ref)[0]
+    return joins(view, ref)
 
 
 @dataclass(frozen=True, slots=True)

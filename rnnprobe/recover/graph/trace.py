@@ -194,7 +194,7 @@ class Tracer:
             return ()
         if depth >= _DEEPEST:
             return outside
-        joined = joins(self.view, ref)[0]
+        joined = joins(self.view, ref)
         steps = node.inputs if op == "Pack" else joined or self._stored(node, op)
         if node.op in _MERGES:
             sources = node.inputs[1:] if node.op in SELECTS else node.inputs

@@ -151,7 +151,7 @@ class _Finder:
         for ref in front:
             for reset, with_ref in combined(self.view, ref, {"Mul"}):
                 for consumer, _ in self.view.consumers(reset) if with_ref == h else ():
-                    if joins(self.view, (consumer, 0))[0][-1:] != [reset]:
+                    if joins(self.view, (consumer, 0))[-1:] != [reset]:
                         continue
                     for product, slot in self.view.consumers((consumer, 0)):
                         kernel = self._stored(self.view.input(product, 1), 2) if slot == 0 else None

@@ -132,15 +132,13 @@ def _strings(view: View, ref: Ref) -> list[str]:
     return [] if value is None else [text.decode("utf-8", "replace") for text in value.tensor.string_val]
 
 
-def joins(view: View, ref: Ref) -> tuple[list[Ref], int | None]:
-    """The tensors that a Concat joins, in order, and its axis; `([], None)` for any other op."""
+def joins(view: View, ref: Ref) -> list[Ref]:
+    """The tensors that a Concat joins, in order; none for any other op."""
     node = view.node(ref)
     if node.op not in _CONCATS or len(node.inputs) < 2:
-        return [], None
+        return []
     sources = view.inputs(node)
-    axis, parts = (sources[0], sources[1:]) if node.op == "Concat" else (sources[-1], sources[:-1])
-    value = number(view, axis)
-    return parts, None if value is None else int(value)
+    return sources[1:] if node.op == "Concat" else sources[:-1]
 
 
 def other(view: View, consumer: int, slot: int) -> Ref:
