@@ -160,10 +160,22 @@ def test_refused_before_tensorflow_is_imported(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "model",
+    [LSTM, GRU, DATA / "objects" / "module", DATA / "formats" / "saved_model"],
+    ids=["bundle", "keras", "objects", "SavedModel"],
+)
+def test_a_cell_that_nothing_is(model):
+    """--cell is never passed over in silence, whatever the file."""
+    done = run("inspect", model, "--cell", "keras_simple_rnn")
+    assert done.returncode == 2, done.stderr
+    assert "nothing in it is a keras_simple_rnn" in done.stderr
+
+
 def test_tensorflow_says_nothing(tmp_path):
     done = run("trace", GRU, "--input", SAMPLES / "gru_digits.npy", "-o", tmp_path / "trace.h5")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith(f"rnnprobe: wrote {tmp_path / 'trace.h5'}: 2 layers, 20 sequences of up to 8 steps")
+    assert done.stderr.startswith(f"rnnprobe: wrote {tmp_path / 'trace.h5'} (layers: 2, sequences: 20, steps: up to 8)")
     assert len(done.stderr.splitlines()) == 1
 
 

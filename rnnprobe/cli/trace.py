@@ -167,9 +167,9 @@ def _unmasked(network: Network, batches: tuple[Batch, ...]) -> list[str]:
 
 
 def _done(output: Path | None, recording: Recording) -> str:
-    counts = f"{len(recording.layers)} layers, {recording.sequences:,} sequences of up to {recording.steps:,} steps"
+    counts = f"layers: {len(recording.layers)}, sequences: {recording.sequences:,}, steps: up to {recording.steps:,}"
     verified = recording.verification
-    return f"wrote {output}: {counts}; {verified['status']}: {verified['reason']}"
+    return f"wrote {output} ({counts}); {verified['status']}: {verified['reason']}"
 
 
 def _states(initial_state: str | None, layers: tuple[Layer, ...], sequences: int, quiet: bool) -> Any:

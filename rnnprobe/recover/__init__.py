@@ -51,17 +51,15 @@ def network(checkpoint: Checkpoint, overrides: Overrides = Overrides()) -> Netwo
         from rnnprobe.recover import keras
 
         found = keras.recover(checkpoint)
-        claimed: set[str] = set()
     else:
         from rnnprobe.recover import names
 
         found = names.recover(checkpoint, overrides.cell)
-        claimed = {layer.cell.name for layer in found.layers}
         if checkpoint.graph is not None:
             from rnnprobe.recover import graph
 
             found = graph.refine(found)
-    if overrides.cell is not None and overrides.cell not in claimed:
+    if overrides.cell is not None and overrides.cell not in {layer.cell.name for layer in found.layers}:
         raise BadInput(
             f"nothing in it is a {overrides.cell}, as far as names and shapes go",
             path=checkpoint.path,
