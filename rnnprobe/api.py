@@ -83,9 +83,10 @@ def trace(
     Args:
         model: a network from `open`, or a path.
         x: floats `[batch, time, features]` or `[time, features]`, ids `[batch, time]`, a list of such sequences of
-            different lengths, or the path of a file that `rnnprobe trace --input` takes.
+            different lengths, or the path of a file that `rnnprobe trace --input` takes; input → one of these, for a
+            model with several inputs.
         layers: names or patterns of the layers to trace; by default the only stack there is.
-        record: signals by name, or `states`, `gates`, `pre`, `inner`, `all`.
+        record: signals by name, or `states`, `gates`, `pre`, `inner`, `all`; and `output`, the model's own output.
         lengths: `[batch]`; steps past them hold the states and are NaN in the trace.
         time_major: x is `[time, batch, …]`.
         initial_state: layer → state → `[batch, size]` or `[size]`, or state → array for a single layer, or the array
@@ -97,29 +98,35 @@ def trace(
         BadInput: x, the lengths or the states don't fit the network; the message says what it takes.
     """
     from rnnprobe import engine, inputs, outputs
-    from rnnprobe.analysis.select import select
+    from rnnprobe.analysis.select import recorded, select
     from rnnprobe.cells.layers import chosen
     from rnnprobe.inputs import states as given_states
     from rnnprobe.recover import stacks
 
     whole = _network(model)
-    network, wanted = stacks.select(whole, select(whole, layers) if layers else (), own_input=own_input)
+    words, output = recorded(record)
+    named = select(whole, layers) if layers else ()
+    network, wanted = stacks.select(whole, named, own_input=own_input, outputs=output)
     batches = inputs.read(
         x,
-        stacks.entry(network),
+        stacks.entries(network),
         say=_warn,
         lengths=lengths,
         time_major=time_major,
         batch_size=1 if carry else inputs.BATCH_SIZE,
     )
-    recording = Recording(wanted, chosen(wanted, record), batches)
+    extents = engine.extents(network, batches)
+    network = extents.network
+    wanted = tuple(network[layer.name] for layer in wanted)
+    signals = chosen(wanted, words) if words else {layer.name: () for layer in wanted}
+    recording = Recording(wanted, signals, batches, lengths=extents.lengths, outcomes=extents.outcomes)
     states = (
         given_states.read(initial_state, network.layers, recording.sequences, say=_warn)
         if initial_state is not None
         else {}
     )
     with outputs.collect(recording) as sink:
-        for block in engine.trace(network, batches, recording.signals, initial=states, carry=carry):
+        for block in engine.trace(network, batches, signals, initial=states, carry=carry, outputs=output):
             sink.write(block)
     return sink.trace
 

@@ -147,7 +147,7 @@ class Part:
     Attributes:
         name: `kernel` (meets the input), `recurrent_kernel` (meets h), `bias`, `recurrent_bias`, `peephole`,
             `projection`.
-        rows: its extent along the first axis, as a formula of the layer's sizes.
+        rows: its extent along the last axis but one, as a formula of the layer's sizes; along that of a vector.
         gates: the gates side by side along the last axis, in stored order; empty where the part has no gates.
         cudnn: each gate's block is stored as cuDNN wants it, transposed (cells.md, section 3).
     """
@@ -166,7 +166,7 @@ class Weight:
         role: its name in reports and in `Layer.weights`.
         names: the names below the cell's scope, one for each naming era.
         shape: a formula of `input_size`, `units` and `output_size` for each axis.
-        parts: the blocks in it, stacked along the first axis.
+        parts: the blocks in it, stacked along the last axis but one; along that of a vector.
         optional: the cell works without it.
     """
 
@@ -196,7 +196,7 @@ class Signal:
     activation: str = ""
 
 
-OptionValue: TypeAlias = float | str | bool | None
+OptionValue: TypeAlias = float | str | bool | tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +236,8 @@ class Cell:
         options: what the weights can't say.
         project: `project(xp, w, x, options)`: what needs no recurrence, for all steps at once. `x` is
             `[..., input_size]`; returns `[..., k]`.
+        space: of a convolutional cell, `space(shape, sizes, options)`: the extent of its states in space for input
+            steps of this shape; else None.
         step: `step(xp, w, z, state, options)`: one step. `z` is `[batch, k]`, one step of what `project` returned;
             `state` maps each state to `[batch, size]`; returns every signal by name, the new states among them.
             `w` is what `rnnprobe.cells.slices.assemble` returns.
@@ -254,6 +256,7 @@ class Cell:
     options: tuple[Option, ...]
     project: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, OptionValue]], Any]
     step: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, OptionValue]], dict[str, Any]]
+    space: Callable[[tuple[int, ...], Mapping[str, int], Mapping[str, OptionValue]], tuple[int, ...]] | None = None
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -274,30 +277,38 @@ class Mask:
     """Steps that a layer skips, holding its states (Keras `Masking`, an `Embedding` with `mask_zero`).
 
     Attributes:
-        source: the embedding whose ids count, or the name outside of the network whose features count.
+        source: the embedding whose ids count, or the name outside of the network, or the transform, whose features
+            count.
         value: a step is skipped where its id, or every one of its features, equals this.
+        zeros: at a skipped step the layer passes on zeros, else what it passed on last.
     """
 
     source: str
     value: float
+    zeros: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What enters a layer.
+    """What enters a layer or a transform, or what a layer starts from.
 
     Attributes:
-        sources: names of layers or embeddings of the network; any other name is outside of it, and the user gives
-            what it computes (`input` is the model's own input).
+        sources: names of layers, transforms or embeddings of the network; any other name is outside of it, and the
+            user gives what it computes (`input` is the model's own input).
         merge: how several sources become one: `concat` along the features, `sum`, `mul`, `ave`.
         mask: the steps to skip, or None.
         evidence: where the wiring comes from.
+        final: the state of the sources that is meant, as it is after their last step (`h`, `c`); empty: their
+            sequence.
+        turned: a transform is given the steps from the last to the first.
     """
 
     sources: tuple[str, ...] = ("input",)
     merge: str = "concat"
     mask: Mask | None = None
     evidence: Evidence = "assumed"
+    final: str = ""
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +324,8 @@ class Layer:
         direction: whether time runs forward or backward through it.
         options: every option of the cell, and `residual` (its input is added to what it passes on).
         feed: what enters it.
+        initial: state → what it starts from; zeros where there is none.
+        space: of a convolutional cell, the extent of its states in space (`[rows, columns]`); known once its input is.
     """
 
     name: str
@@ -323,6 +336,8 @@ class Layer:
     options: Mapping[str, Value]
     direction: Direction = "forward"
     feed: Feed = Feed()
+    initial: Mapping[str, Feed] = field(default_factory=dict)
+    space: tuple[int, ...] = ()
 
     @property
     def input_size(self) -> int:
@@ -353,11 +368,79 @@ class Embedding:
         name: unique among layers and embeddings.
         table: `[vocabulary, size]`.
         evidence: where it comes from that this table stands there.
+        source: the input that gives the ids; empty: one of the embedding's own, called as it is.
     """
 
     name: str
     table: Tensor
     evidence: Evidence
+    source: str = ""
+
+    @property
+    def ids(self) -> str:
+        """The name of the input that gives the ids."""
+        return self.source or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class KerasLayer:
+    """A layer that one of Keras 3's own classes computes, as data.
+
+    Attributes:
+        class_name: on the allow-list of `rnnprobe.recover.keras.builtin`; `Model` for a model.
+        config: the arguments of its constructor: numbers, words and lists of them. Activations go by the names of
+            `rnnprobe.cells.activations`.
+        weights: in the order in which the class sets them.
+        layers: of a recurrent one, the layers of the network that hold its weights; of `Bidirectional`, the forward
+            ones first.
+        inner: what it wraps.
+        calls: of a model, what is called in it; the last of `results` is what it gives.
+        results: of a model, its outputs: a call and the number of its output.
+        inputs: of a model, the names by which its calls know its inputs.
+    """
+
+    class_name: str
+    config: Mapping[str, Any]
+    weights: tuple[Tensor, ...] = ()
+    layers: tuple[str, ...] = ()
+    inner: tuple[KerasLayer, ...] = ()
+    calls: tuple[KerasCall, ...] = ()
+    results: tuple[tuple[str, int], ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KerasCall:
+    """A call of a Keras layer in the original model.
+
+    Attributes:
+        name: unique in the model.
+        layer: a layer that is shared is the same object in each of its calls.
+        inputs: what it is called with: the name of a call or of an input of the model, and the number of its output.
+        initial: the states that it is told to start from, likewise, in Keras's order.
+    """
+
+    name: str
+    layer: KerasLayer
+    inputs: tuple[tuple[str, int], ...]
+    initial: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """A layer without recurrence that stands before, between or after recurrent ones, computed by Keras's own class.
+
+    Attributes:
+        name: unique among layers, embeddings and transforms.
+        layer: what computes it.
+        feeds: its inputs, in order.
+        stepwise: each step of what it gives depends on that step of its inputs alone; they have one length.
+    """
+
+    name: str
+    layer: KerasLayer
+    feeds: tuple[Feed, ...]
+    stepwise: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,9 +465,16 @@ class Network:
     Attributes:
         checkpoint: where it comes from.
         layers: every recurrent layer.
-        embeddings: those that stand in front of a layer.
+        embeddings: those that stand in front of a layer or a transform.
         candidates: what looks recurrent and was not claimed.
         notes: what a report should say of the recovery as a whole.
+        transforms: what stands between, each after those that feed it.
+        outputs: the model's own outputs by name, where all of it can be computed; else empty.
+        original: the calls of the original Keras model, each after those that feed it, where all of it can be built of
+            Keras's own classes; else empty.
+        results: the model's outputs by name → the call of the original that gives it, and the number of its output.
+        shapes: the inputs of a model whose configuration tells them → the shape of one sequence, None for a size that
+            is open; None where the configuration is silent.
     """
 
     checkpoint: Checkpoint
@@ -392,6 +482,11 @@ class Network:
     embeddings: tuple[Embedding, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
+    transforms: tuple[Transform, ...] = ()
+    outputs: Mapping[str, Feed] = field(default_factory=dict)
+    original: tuple[KerasCall, ...] = ()
+    results: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int | None, ...] | None] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Layer:
         return next(layer for layer in self.layers if layer.name == name)
@@ -399,20 +494,28 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a network takes from the user.
+    """What a network takes from the user as one of its inputs.
 
     Attributes:
-        features: the width of a float step: that of the layers at the front.
-        vocabulary: how many ids there are: the embedding's rows; without an embedding, `features`, since an id then
-            stands for a one-hot step.
+        shape: of a float step: `(features,)`; `(rows, columns, channels)`; `()` where a step is one number and has no
+            axis of its own. None where any size will do.
+        vocabulary: how many ids there are: the embedding's rows; without an embedding, the features, since an id then
+            stands for a one-hot step; 0 where ids mean nothing.
         embedded: whether an embedding stands in front.
         dtype: the floats that the network computes with, `float32` or `float64`.
+        steps: how many steps a sequence must have, or None.
     """
 
-    features: int
+    shape: tuple[int | None, ...]
     vocabulary: int
     embedded: bool
     dtype: str = "float32"
+    steps: int | None = None
+
+    @property
+    def features(self) -> int | None:
+        """The width of a step, where that is all its shape."""
+        return self.shape[0] if len(self.shape) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,21 +527,23 @@ class Batch:
         names: one for each sequence.
         lengths: `[batch]`, int64; each at least 0 and at most `steps`.
         steps: the longest length.
-        features: the width of a step, or None where the steps are ids.
-        load: `load(start, stop)` returns the steps `start … stop`, `[batch, stop - start, features]` floats or
+        shape: of a step of floats, or None where the steps are ids.
+        load: `load(start, stop)` returns the steps `start … stop`, `[batch, stop - start, *shape]` floats or
             `[batch, stop - start]` int64 ids; past a sequence's length it is filled with 0.
         dtype: of what `load` returns.
         vocabulary: the tokens by id, where the input was text.
+        beside: the same sequences of the network's other inputs, by the input's name.
     """
 
     start: int
     names: tuple[str, ...]
     lengths: NDArray[np.int64]
     steps: int
-    features: int | None
+    shape: tuple[int, ...] | None
     load: Callable[[int, int], Array]
     dtype: str
     vocabulary: tuple[str, ...] | None = None
+    beside: Mapping[str, Batch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,10 +554,12 @@ class Block:
         batch: whose steps these are.
         start: the step of its first row. The blocks of a forward layer come in the order of time, those of a
             backward layer from the end; every step of every layer comes once.
-        signals: layer → signal → `[time, batch, size]`, at the time of the input that was read; NaN past a
+        signals: layer → signal → `[time, batch, *shape]`, at the time of the input that was read; NaN past a
             sequence's length.
-        initial: layer → state → `[batch, size]`, in a layer's first block of a batch, empty in the others.
-        final: layer → state → `[batch, size]` after the last valid step, in a layer's last block of a batch.
+        initial: layer → state → `[batch, *shape]`, in a layer's first block of a batch, empty in the others.
+        final: layer → state → `[batch, *shape]` after the last valid step, in a layer's last block of a batch.
+        outcomes: outcome → `[batch, time, *shape]`, NaN past its length, or `[batch, *shape]` where it has no steps;
+            once for a batch.
     """
 
     batch: Batch
@@ -460,6 +567,22 @@ class Block:
     signals: Mapping[str, Mapping[str, Array]]
     initial: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     final: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    outcomes: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the model gives in the end.
+
+    Attributes:
+        name: of the model's output.
+        shape: of a step, or of the whole where there are no steps.
+        lengths: `[sequences]`, its steps for each sequence; None where it has no steps.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    lengths: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +595,9 @@ class Recording:
         batches: the whole input, in the order of its sequences.
         attributes: where it comes from (`command`, `model`, `model_sha256`, `input`, `input_sha256` …), plain strings.
         verification: what was compared with the original, or why nothing was: plain strings and numbers.
+        lengths: layer → `[sequences]`, int64: its valid steps, for a layer whose steps are not those of the input
+            (behind a pooling, a convolution, a `RepeatVector`, another input).
+        outcomes: the model's outputs that are recorded.
     """
 
     layers: tuple[Layer, ...]
@@ -479,6 +605,18 @@ class Recording:
     batches: tuple[Batch, ...]
     attributes: Mapping[str, str] = field(default_factory=dict)
     verification: Mapping[str, str | float | int] = field(default_factory=dict)
+    lengths: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
+
+    def lengths_of(self, layer: str) -> NDArray[np.int64]:
+        """The valid steps of a layer, `[sequences]`."""
+        if layer in self.lengths:
+            return self.lengths[layer]
+        return np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in self.batches)])
+
+    def steps_of(self, layer: str) -> int:
+        """The longest of a layer's lengths."""
+        return int(self.lengths_of(layer).max(initial=0))
 
     @property
     def sequences(self) -> int:

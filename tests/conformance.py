@@ -32,7 +32,7 @@ _LEFT_OUT = {
     r"timefreq|grid.*|bigrid.*": "grid and time-frequency cells",
     r"ln_.*": "layer-norm cells",
     r"nas.*|ugrnn|intersection.*|phased.*|glstm.*|sru.*|wn_lstm.*|ind.*|minimal|cfn|ntm|masked_.*lstm": "contrib cells",
-    r"conv\dd.*|convlstm2d": "convolutional cells",
+    r"conv\dd_nobias": "a convolutional cell without biases: names and shapes are those of any convolution",
     r"cudnn_compat_.*": "cuDNN-compatible cells",
     r"attn.*": "attention wrappers",
     r"highway.*|multi_hw_out|inproj|outproj": "wrappers with variables of their own",
@@ -84,7 +84,7 @@ def case_rows(case: Path) -> Iterator[Row]:
             if "kind" in kind:
                 differences = tensorflow_differences(file, name, kind["kind"], data)
             else:
-                differences = keras_differences(file, release, kind, data)
+                differences = keras_differences(file, kind, data)
         except rnnprobe.RnnprobeError as error:
             yield Row(release, name, file.name, "FAILED", reason=str(error))
             continue
@@ -260,8 +260,8 @@ def _two_scopes(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
 # Keras ---------------------------------------------------------------------------------------------------------------
 
 
-def keras_differences(file: Path, release: str, kind: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, float]:
-    """The model's output against what the top recurrent layer passes on, through the Dense head where there is one.
+def keras_differences(file: Path, kind: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, float]:
+    """The model's own output for its own input.
 
     A file of weights alone is opened with the model's configuration beside it, as `--config` does; without it, its
     layers have to be found all the same.
@@ -275,54 +275,9 @@ def keras_differences(file: Path, release: str, kind: Mapping[str, Any], data: M
         found, known = ([(la.cell.name, dict(la.sizes)) for la in net.layers] for net in (bare, network))
         assert [sizes for _, sizes in found] == [sizes for _, sizes in known], f"without its configuration: {found}"
     x = data["x"].astype("int64") if network.embeddings else data["x"]
-    trace = rnnprobe.trace(network, x, record="all")
-    top = [layer.name for layer in network.layers if not _feeds_another(layer.name, network)]
-    if kind["case"] == "seq2seq":  # the decoder starts from the states in which the encoder ended
-        encoder, decoder = top
-        final = trace.layers[encoder].final
-        start = {encoder: {name: np.zeros_like(a) for name, a in final.items()}, decoder: dict(final)}
-        trace, top = rnnprobe.trace(network, x, record="all", initial_state=start), [decoder]
-    stack = list(_flat(kind["config"]))
-    place = max(k for k, (name, _) in enumerate(stack) if name not in ("Dense", "Dropout"))
-    name, config = stack[place]
-    got = _keras_output(name, config, [trace.layers[name] for name in top], release)
-    if place + 1 < len(stack):
-        weights = [data[f"w{k}"] for k in range(sum(re.fullmatch(r"w\d+", key) is not None for key in data))]
-        got = got @ weights[-2] + weights[-1]
-    return {"y": difference(data["y"], got)}
-
-
-def _flat(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Class and configuration of each layer, nested models opened."""
-    config = model["config"]
-    for layer in config if isinstance(config, list) else config["layers"]:
-        if layer["class_name"] in ("Sequential", "Model", "Functional"):
-            yield from _flat(layer)
-        elif layer["class_name"] != "InputLayer":
-            yield layer["class_name"], layer["config"]
-
-
-def _keras_output(name: str, config: Mapping[str, Any], layers: Sequence[Any], release: str) -> Any:
-    """What the layer of this configuration returns, from what was recorded of its one or two directions."""
-    inner = config["layer"]["config"] if name == "Bidirectional" else config
-    if not inner.get("return_sequences", False):
-        parts = [np.asarray(layer.final["h"]) for layer in layers]
-    else:
-        parts = [np.asarray(layer.signals["h"]) for layer in layers]
-        # Bidirectional emits zeros at masked steps from tf.keras 1.15 on, copies before (cells.md, section 9.5).
-        copies = release.startswith(("keras1", "keras2"))
-        zeroed = inner.get("zero_output_for_mask") or (name == "Bidirectional" and not copies)
-        if zeroed:
-            gate = next(s for s in ("i", "z", "h_pre") if s in layers[0].signals)
-            skipped = np.isnan(np.asarray(layers[0].signals[gate])).all(axis=-1, keepdims=True)
-            parts = [np.where(skipped, 0, part) for part in parts]
-        if name != "Bidirectional" and inner.get("go_backwards"):
-            parts = [part[:, ::-1] for part in parts]
-    match config.get("merge_mode") if name == "Bidirectional" else "concat":
-        case "sum":
-            return parts[0] + parts[1]
-        case _:
-            return np.concatenate(parts, axis=-1)
+    trace = rnnprobe.trace(network, x, record="all,output")
+    (output,) = trace.outputs.values()
+    return {"y": difference(data["y"], np.asarray(output))}
 
 
 def main() -> int:
@@ -332,15 +287,20 @@ def main() -> int:
     parser.add_argument("--only", default="", help="a part of release/case")
     arguments = parser.parse_args()
     counts: Counter[tuple[str, str]] = Counter()
+    formats: Counter[tuple[str, str]] = Counter()
     for path in sorted(path.parent for path in arguments.folder.glob("*/*/case.json")):
         if arguments.only in f"{path.parent.name}/{path.name}":
             for row in case_rows(path):
                 print(row, flush=True)
                 counts[row.release, row.result] += 1
+                formats[row.file, row.result] += 1
     releases = sorted({release for release, _ in counts})
     for release in releases:
         passed, failed, out = (counts[release, result] for result in ("ok", "FAILED", "left out"))
         print(f"{release}: {passed} of {passed + failed} agree within {TOLERANCE}, {out} left out")
+    for file in sorted({file for file, _ in formats}):
+        passed, failed = formats[file, "ok"], formats[file, "FAILED"]
+        print(f"{file}: {passed} of {passed + failed} agree")
     passed = sum(counts[release, "ok"] for release in releases)
     failed = sum(counts[release, "FAILED"] for release in releases)
     print(f"all: {passed} of {passed + failed} ({100 * passed / max(1, passed + failed):.1f} %)")

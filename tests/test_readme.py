@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rnnprobe.cli
@@ -44,6 +45,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("readme")
     (place / "sample_models").symlink_to(SAMPLES)
     (place / "lengths.txt").write_text("8 5 2 1 " * 5)
+    np.save(place / "vectors.npy", np.zeros((2, 7, 12), np.float32))
     done = run(first_trace(), place)
     assert done.returncode == 0, done.stderr
     return place

@@ -32,6 +32,11 @@ def test_what_is_recovered(row):
             "direction": layer.direction,
             "reads": ", ".join(layer.feed.sources),
             **({"mask": layer.feed.mask.value} if layer.feed.mask else {}),
+            **(
+                {"initial": {s: {"reads": f.sources[0], "final": f.final} for s, f in layer.initial.items()}}
+                if layer.initial
+                else {}
+            ),
         }
         for layer in network.layers
     ] == row["layers"]
@@ -48,8 +53,16 @@ def test_what_is_recovered(row):
 @MODELS
 def test_agrees_with_the_framework_that_made_it(row):
     expected = np.load(SAMPLES / row["expected"])
-    x = expected["ids"] if row["embeddings"] else expected["input"]
-    trace = rnnprobe.trace(SAMPLES / row["model"], x, lengths=expected["lengths"])
+    if "inputs" in row:
+        x, lengths = {entry["name"]: expected[entry["name"]] for entry in row["inputs"]}, None
+    else:
+        x, lengths = expected["ids" if row["embeddings"] else "input"], expected["lengths"]
+    trace = rnnprobe.trace(
+        SAMPLES / row["model"], x, lengths=lengths, record="states,gates,output" if "outputs" in row else "states,gates"
+    )
+    for output in row.get("outputs", ()):
+        got = np.asarray(trace.outputs[output["name"]])
+        assert np.abs(got - expected[f"output/{output['name']}"]).max() <= row["tolerance"]
     for key in expected.files:
         kind, _, layer = key.partition("/")
         if not layer or layer not in trace.layers:

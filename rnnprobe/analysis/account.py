@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rnnprobe.types import Checkpoint, Layer, Network, Tensor
+from rnnprobe.types import Checkpoint, KerasLayer, Layer, Network, Tensor
 
 _SHARD = re.compile(r"(.*_)0$")
 
@@ -18,12 +18,14 @@ class Account:
     Attributes:
         recurrent: those of the recurrent layers.
         embeddings: the tables in front of them.
+        transforms: those of the layers around them that Keras computes.
         other: what is in neither and not set apart.
         set_apart: optimiser slots, averages, counters.
     """
 
     recurrent: tuple[Tensor, ...]
     embeddings: tuple[Tensor, ...]
+    transforms: tuple[Tensor, ...]
     other: tuple[Tensor, ...]
     set_apart: tuple[Tensor, ...]
 
@@ -32,13 +34,25 @@ def account(network: Network) -> Account:
     """Every tensor of a network's file, once."""
     checkpoint = network.checkpoint
     recurrent = {name for layer in network.layers for name in stored(checkpoint, layer)}
-    embeddings = {embedding.table.name for embedding in network.embeddings} - recurrent
-    apart = set(checkpoint.set_apart) - recurrent - embeddings
-    kinds: dict[str, list[Tensor]] = {"recurrent": [], "embeddings": [], "other": [], "apart": []}
+    embeddings = {embedding.table.name for embedding in network.embeddings}
+    transforms = {tensor.name for transform in network.transforms for tensor in held(transform.layer)}
+    owners = {
+        **dict.fromkeys(checkpoint.set_apart, "apart"),
+        **dict.fromkeys(transforms, "transforms"),
+        **dict.fromkeys(embeddings, "embeddings"),
+        **dict.fromkeys(recurrent, "recurrent"),
+    }
+    kinds: dict[str, list[Tensor]] = {"recurrent": [], "embeddings": [], "transforms": [], "other": [], "apart": []}
     for name, tensor in checkpoint.tensors.items():
-        kind = "recurrent" if name in recurrent else "embeddings" if name in embeddings else "other"
-        kinds["apart" if name in apart else kind].append(tensor)
-    return Account(tuple(kinds["recurrent"]), tuple(kinds["embeddings"]), tuple(kinds["other"]), tuple(kinds["apart"]))
+        kinds[owners.get(name, "other")].append(tensor)
+    return Account(*(tuple(tensors) for tensors in kinds.values()))
+
+
+def held(layer: KerasLayer) -> Iterator[Tensor]:
+    """The tensors of a layer that Keras computes, and of the layers within it."""
+    yield from layer.weights
+    for inner in (*layer.inner, *(call.layer for call in layer.calls)):
+        yield from held(inner)
 
 
 def stored(checkpoint: Checkpoint, layer: Layer) -> tuple[str, ...]:

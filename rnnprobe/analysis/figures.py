@@ -34,7 +34,7 @@ class Figures:
         counts: how many of the finite elements lie in each bin; empty if there are none.
         edges: of the bins, one more than `counts`.
         nonfinite: how many elements are NaN or infinite.
-        first: where the first of these lies, as row and column of the stored tensor (a vector: element); None if there
+        first: where the first of these lies in the stored tensor (row and column; of a vector, element); None if there
             is none.
     """
 
@@ -61,7 +61,7 @@ def figures(blocks: Iterable[GateSlice], path: Path | None = None) -> Iterator[t
     Raises:
         BadInput: values can't be read, or are no real numbers.
     """
-    for _, together in groupby(blocks, key=lambda block: (block.tensor.name, block.rows.start, block.rows.stop)):
+    for _, together in groupby(blocks, key=lambda block: (block.tensor.name, block.stretch.start, block.stretch.stop)):
         tallies = [_Tally(block) for block in together]
         stretches = _Stretches(tallies[0].block, path)
         for start, rows in stretches:
@@ -95,7 +95,7 @@ class _Tally:
 
     def cut(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """The block's share of a stretch of stored rows."""
-        return rows if rows.ndim < 2 else rows[..., self.block.columns]
+        return self.block.cut(rows)
 
     def meet(self, start: int, values: NDArray[np.float64]) -> None:
         """Takes sums and extremes."""
@@ -184,6 +184,8 @@ class _Tally:
         at[0] += start
         if len(at) > 1:
             at[-1] += self.block.columns.start or 0
+        if len(at) > 2:
+            at[-2] += self.block.rows.start
         return tuple(at)
 
 
@@ -194,7 +196,7 @@ class _Stretches:
     """
 
     def __init__(self, block: GateSlice, path: Path | None) -> None:
-        self._tensor, rows, self._path = block.tensor, block.rows, path
+        self._tensor, rows, self._path = block.tensor, block.stretch, path
         step = max(_STRETCH // max(math.prod(self._tensor.shape[1:]), 1), 1)
         self._starts = range(rows.start, rows.stop, step)
         self._stop = rows.stop

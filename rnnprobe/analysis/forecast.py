@@ -1,41 +1,46 @@
 """What a trace would hold, before it is run: the report of `rnnprobe trace --dry-run`.
 
-The keys of its rows, in JSON as here: layer, signal, shape (sequences, steps of the longest, units), bytes (padding
-left out).
+Reports and the keys of their rows, in JSON as here; bytes leave padding out:
+
+    forecast   layer, signal, shape (sequences, steps of the longest, of a convolutional layer its extent in space,
+               units), bytes
+    outputs    output, shape (sequences, steps of the longest where it has steps, …), bytes
 """
 
 from __future__ import annotations
 
 from rnnprobe.analysis import words
-from rnnprobe.outputs import layout
+from rnnprobe.outputs import fields
 from rnnprobe.types import Column, Recording, Report
 
-_COLUMNS = (
-    Column("layer", "layer"),
-    Column("signal", "signal"),
-    Column("shape", "[sequence, time, unit]", words.shape, right=True),
-    Column("bytes", "size", words.size, right=True),
-)
+_SIZES = (Column("shape", "shape", words.shape, right=True), Column("bytes", "size", words.size, right=True))
+_SIGNALS = (Column("layer", "layer"), Column("signal", "signal"), *_SIZES)
+_PLAIN = (*_SIGNALS[:2], Column("shape", "[sequence, time, unit]", words.shape, right=True), _SIZES[1])
+_OUTPUTS = (Column("output", "output"), *_SIZES)
 
 
 def forecast(recording: Recording, dtype: str) -> tuple[Report, ...]:
-    """The arrays that a trace would hold: a row for each signal, and their bytes.
+    """The arrays that a trace would hold: a row for each signal and output, and their bytes.
 
     Args:
         recording: what would be recorded.
         dtype: of the values in the file.
     """
-    sizes = layout.value_sizes(recording, dtype)
+    sizes = fields.value_sizes(recording, dtype)
     rows = tuple(
-        {
-            "layer": layer.name,
-            "signal": field.name,
-            "shape": list(field.shape),
-            "bytes": sizes[layer.name, field.name],
-        }
+        {"layer": layer.name, "signal": one.name, "shape": list(one.shape), "bytes": sizes[layer.name, one.name]}
         for layer in recording.layers
-        for field in layout.fields(recording, layer, dtype)
-        if field.kind
+        for one in fields.layer_fields(recording, layer, dtype)
+        if one.kind
     )
-    note = f"{words.count(sum(sizes.values()))} bytes in all"
-    return (Report("forecast", "What would be recorded", _COLUMNS, rows, (note,)),)
+    results = {outcome.name: fields.output_field(recording, outcome, dtype) for outcome in recording.outcomes}
+    outputs = tuple(
+        {"output": name, "shape": list(one.shape), "bytes": one.value_bytes} for name, one in results.items()
+    )
+    columns = _SIGNALS if any(layer.space for layer in recording.layers) else _PLAIN
+    notes = (f"{words.count(fields.values_size(recording, dtype))} bytes in all",)
+    title = "What would be recorded"
+    signals = Report("forecast", title, columns, rows, () if outputs else notes)
+    if not outputs:
+        return (signals,)
+    return signals, Report("outputs", "The model's outputs" if rows else title, _OUTPUTS, outputs, notes)

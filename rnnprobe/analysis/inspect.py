@@ -5,14 +5,17 @@ Reports and the keys of their rows, in JSON as here:
     file        path, format, writer, sources (what came with the weights), tensors, parameters and bytes (of all that
                 is not set apart), set_apart (how many tensors), unavailable (how many whose values can't be read)
     layers      number, layer, scope, cell, title, input_size, units, output_size, direction, fed_by, merge, mask,
-                feed_evidence, feed (these four in words), gate_order (as stored), spelled (the writer's letters for the
-                gates), dtype, parameters, stack (its number; layers of different stacks don't feed each other)
+                feed_evidence, feed (these four in words), starts_from (state → what; zeros where it is not named),
+                gate_order (as stored), spelled (the writer's letters for the gates), dtype, parameters, stack (its
+                number; layers of different stacks don't feed each other)
     options     option, value, setting (the value in words), evidence, layers (those for which it holds), flag (which
                 settles it; null where the cell leaves no choice), meaning
     embeddings  embedding, vocabulary, size, dtype, evidence, feeds
     candidates  scope, cells, reason
     other       tensor, shape, dtype, parameters, bytes, problem
     set_apart   kind, tensors, parameters, bytes, names
+
+and of a Keras model with its configuration those of `rnnprobe.analysis.surroundings`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import Any
 
 from rnnprobe.analysis import words
 from rnnprobe.analysis.account import Account, account, nbytes, parameters
+from rnnprobe.analysis.surroundings import named, readers, surroundings
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.options import RESIDUAL
 from rnnprobe.recover.stacks import stacks
@@ -44,6 +48,7 @@ def inspect(network: Network, layers: tuple[Layer, ...] | None = None) -> tuple[
         _layers(network, layers),
         _options(network, layers),
         _embeddings(network),
+        *surroundings(network, _numbers(network)),
         _candidates(network),
         _other(held),
         _set_apart(network, held),
@@ -68,7 +73,7 @@ def missing(network: Network) -> tuple[str, ...]:
 
 def _file(network: Network, held: Account) -> Report:
     checkpoint = network.checkpoint
-    own = (*held.recurrent, *held.embeddings, *held.other)
+    own = (*held.recurrent, *held.embeddings, *held.transforms, *held.other)
     sources = {"a graph": checkpoint.graph, "a Keras configuration": checkpoint.config}
     row = {
         "path": str(checkpoint.path),
@@ -102,7 +107,9 @@ def _layers(network: Network, layers: tuple[Layer, ...]) -> Report:
     stack = {layer.name: number for number, group in enumerate(groups, 1) for layer in group}
     rows = tuple(_layer(layer, numbers[layer.name], stack[layer.name]) for layer in layers)
     for row in rows:
-        row["feed"] = _feed(network[row["layer"]], numbers)
+        layer = network[row["layer"]]
+        row["feed"] = _feed(layer, numbers)
+        row["starts_from"] = {state: named(feed, numbers) for state, feed in layer.initial.items()}
     columns = [
         Column("number", "#", right=True),
         Column("layer", "layer"),
@@ -114,7 +121,10 @@ def _layers(network: Network, layers: tuple[Layer, ...]) -> Report:
         columns.append(Column("output_size", "output", words.count, right=True))
     if any(layer.direction == "backward" for layer in layers):
         columns.append(Column("direction", "direction"))
-    columns += [Column("feed", "fed by"), Column("dtype", "dtype")]
+    columns.append(Column("feed", "fed by"))
+    if any(layer.initial for layer in layers):
+        columns.append(Column("starts_from", "starts from", _starts))
+    columns.append(Column("dtype", "dtype"))
     if len(groups) > 1:
         columns.append(Column("stack", "stack", right=True))
     notes = (*_found(network, len(groups)), *_sharing(network), *network.notes)
@@ -153,15 +163,14 @@ def _layer(layer: Layer, number: int, stack: int) -> dict[str, Any]:
 def _feed(layer: Layer, numbers: Mapping[str, int]) -> str:
     """`#1 + #2 (config)`: the layers by their numbers, anything else by its name."""
     feed = layer.feed
-    sign = {"concat": ", ", "sum": " + ", "mul": " × "}.get(feed.merge, ", ")
-    known = {
-        **{name: f"#{number}" for name, number in numbers.items()},
-        f"input of {layer.name}": "an input of its own",
-    }
-    named = [known.get(source, source) for source in feed.sources]
-    merged = sign.join(named) if feed.merge != "ave" or len(named) < 2 else f"mean of {', '.join(named)}"
+    merged = named(feed, numbers)
     mask = "" if feed.mask is None else f", skips {feed.mask.value:g}"
-    return f"{merged}{mask} ({feed.evidence})"
+    return f"{'an input of its own' if merged == f'input of {layer.name}' else merged}{mask} ({feed.evidence})"
+
+
+def _starts(states: Mapping[str, str]) -> str:
+    """`final h of #1, final c of #1`, or zeros."""
+    return ", ".join(states.values()) or "zeros"
 
 
 def _found(network: Network, groups: int) -> tuple[str, ...]:
@@ -254,7 +263,7 @@ def _embeddings(network: Network) -> Report:
             "size": embedding.table.shape[-1],
             "dtype": embedding.table.dtype,
             "evidence": embedding.evidence,
-            "feeds": [layer.name for layer in network.layers if embedding.name in layer.feed.sources],
+            "feeds": readers(network, {embedding.name}),
         }
         for embedding in network.embeddings
     )
@@ -263,7 +272,7 @@ def _embeddings(network: Network) -> Report:
         Column("embedding", "embedding"),
         Column("vocabulary", "vocabulary", words.count, right=True),
         Column("size", "size", words.count, right=True),
-        Column("feeds", "feeds", lambda names: ", ".join(f"#{numbers[name]}" for name in names)),
+        Column("feeds", "feeds", lambda names: ", ".join(f"#{numbers[n]}" if n in numbers else n for n in names)),
         Column("dtype", "dtype"),
         Column("evidence", "evidence"),
     )

@@ -66,6 +66,12 @@ def choose(kind: str, given: Sequence[str], known: Sequence[str], path: Path | N
     return frozenset(given or known)
 
 
+def recorded(words: str | Sequence[str]) -> tuple[list[str], bool]:
+    """What `--record` names: the words that mean signals, and whether the model's own output is wanted (`output`)."""
+    listed = words.replace(",", " ").split() if isinstance(words, str) else list(words)
+    return [word for word in listed if word != "output"], "output" in listed
+
+
 def _matching(names: Sequence[str], pattern: str) -> list[str]:
     if pattern in names:
         return [pattern]

@@ -2,8 +2,9 @@
 
 Reports and the keys of their rows, in JSON as here:
 
-    shapes   layer, scope, cell, tensor, role, parts (what it is made of, along its first axis), gates (along its last
-             axis, in stored order), formulas (one for each axis), shape, parameters, bytes, dtype
+    shapes   layer, scope, cell, tensor, role, parts (what it is made of, along its first axis; of a convolution's
+             kernel, the last but one), gates (along its last axis, in stored order), formulas (one for each axis),
+             shape, parameters, bytes, dtype
     totals   group (a layer; or `embeddings`, `other tensors`, `set apart`, `the whole file`), tensors, parameters,
              bytes, shared (with another layer: then the whole counts them once)
 """
@@ -46,6 +47,7 @@ def _title(layer: Layer) -> str:
     sizes = {"input_size": layer.input_size, "units": layer.units}
     if layer.output_size != layer.units:
         sizes["output_size"] = layer.output_size
+    sizes |= {name: size for name, size in layer.sizes.items() if name not in ("input_size", "units", "output_size")}
     return f"{layer.name}: {layer.cell.title}, " + ", ".join(f"{name} = {size:,}" for name, size in sizes.items())
 
 

@@ -1,14 +1,21 @@
 """A recorded trace, and the summary of a run: the reports of `rnnprobe show` and `rnnprobe trace`.
 
-Reports and the keys of their rows, in JSON as here:
+Reports and the keys of their rows, in JSON as here. Steps have the numbers that they have in the input
+(`rnnprobe.outputs.trace.Trace.first_step`), in a layer whose steps are not the input's those of its own:
 
-    layers        layer, cell, title, units, direction, sequences, steps (of the longest), signals
-    units         layer, signal, sequence, unit, start and stop (steps), min, mean, max, variance, values, edges (the
-                  steps at which the values begin where each is the mean of several steps, else null)
-    tokens        sequence, name, start, stop, tokens (null where the input was no text)
-    signals       layer, signal, kind, shape (sequences, steps of the longest, units), values (how many), nan (how many
-                  of them), min, mean, max, saturated_min and saturated_max (shares of gate values near a bound of their
-                  activation, `rnnprobe.outputs.summary.MARGIN`, or null), heat (rows of units, columns of time)
+    layers        layer, cell, title, units, space (a convolutional layer's extent, else empty), direction, sequences,
+                  steps (of the longest), own_steps (whether they are not the input's), signals
+    outputs       output, shape (sequences, steps of the longest where it has steps, …), steps (of the longest, or null)
+    units         layer, signal, sequence, unit, at (the place in space; null where there is none, or where the values
+                  are means over space), start and stop (steps), min, mean, max, variance, values, edges (the steps at
+                  which the values begin where each is the mean of several steps, else null)
+    tokens        sequence, name, start, stop, tokens (null where the input was no text); no row where no layer shown
+                  has the input's steps
+    signals       layer, signal, kind, shape (sequences, steps of the longest, space, units), values (how many), nan
+                  (how many of them), min, mean, max, saturated_min and saturated_max (shares of gate values near a
+                  bound of their activation, `rnnprobe.outputs.summary.MARGIN`, or null), heat (rows of units, columns
+                  of time)
+    outputs       of a run, output, shape, values, nan, min, mean, max
     verification  what was compared with the original, or why nothing was, as `Recording.verification`
 """
 
@@ -19,7 +26,7 @@ from typing import Any
 
 from rnnprobe.analysis import words
 from rnnprobe.analysis.trace_statistics import Profile
-from rnnprobe.outputs.summary import SignalSummary
+from rnnprobe.outputs.summary import OutcomeSummary, SignalSummary
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Column, Report
 
@@ -37,6 +44,8 @@ _FIGURES = (
     Column("mean", "mean", words.number, right=True),
     Column("max", "max", words.number, right=True),
 )
+_SPACE = Column("space", "space", words.shape)
+_OUTPUTS = (Column("output", "output"), Column("shape", "shape", words.shape))
 _UNITS = (Column("layer", "layer"), Column("signal", "signal"), Column("unit", "unit", right=True), *_FIGURES)
 _SIGNALS = (
     Column("signal", "signal"),
@@ -52,7 +61,23 @@ def layers(trace: Trace) -> Report:
     """A row for each layer of a trace."""
     rows = tuple(_layer(trace, layer) for layer in trace.layers.values())
     origin = [f"{key}: {trace.attributes[key]}" for key in ("model", "input") if trace.attributes.get(key)]
-    return Report("layers", "", _LAYERS, rows, tuple(origin))
+    columns = (*_LAYERS[:3], _SPACE, *_LAYERS[3:]) if any(row["space"] for row in rows) else _LAYERS
+    others = words.few([row["layer"] for row in rows if row["own_steps"]])
+    notes = [f"the steps of {others} are not those of the input"] if others else []
+    return Report("layers", "", columns, rows, (*origin, *notes))
+
+
+def outputs(trace: Trace) -> Report:
+    """A row for each output of the model that was recorded."""
+    rows = tuple(
+        {
+            "output": name,
+            "shape": list(values.shape),
+            "steps": int(trace.output_lengths[name].max(initial=0)) if name in trace.output_lengths else None,
+        }
+        for name, values in trace.outputs.items()
+    )
+    return Report("outputs", "", _OUTPUTS, rows)
 
 
 def _layer(trace: Trace, layer: LayerTrace) -> dict[str, Any]:
@@ -62,9 +87,11 @@ def _layer(trace: Trace, layer: LayerTrace) -> dict[str, Any]:
         "cell": own.get("cell"),
         "title": own.get("title"),
         "units": own.get("units"),
+        "space": own.get("space", []),
         "direction": own.get("direction"),
         "sequences": int(trace.lengths.size),
-        "steps": int(trace.lengths.max(initial=0)),
+        "steps": int(layer.lengths.max(initial=0)),
+        "own_steps": layer.own_time,
         "signals": list(layer.signals),
     }
 
@@ -77,6 +104,7 @@ def units(found: Profile, chosen: Sequence[int]) -> Report:
             "signal": found.signal,
             "sequence": found.sequence,
             "unit": unit,
+            "at": list(found.at) if found.at else None,
             "start": found.start,
             "stop": found.stop,
             "min": float(found.min[unit]),
@@ -91,17 +119,20 @@ def units(found: Profile, chosen: Sequence[int]) -> Report:
     return Report("units", "", _UNITS, rows)
 
 
-def tokens(trace: Trace, sequence: int, span: range) -> Report:
-    """A row for the sequence."""
+def tokens(trace: Trace, sequence: int, span: range | None) -> Report:
+    """A row for the sequence, where there is a stretch of it to show."""
+    columns = (Column("name", "name"),)
+    if span is None:
+        return Report("tokens", "", columns, ())
     found = trace.text(sequence, span.start, span.stop)
     row: Mapping[str, Any] = {
         "sequence": sequence,
         "name": trace.names[sequence],
-        "start": span.start,
-        "stop": span.stop,
+        "start": trace.first_step + span.start,
+        "stop": trace.first_step + span.stop,
         "tokens": None if found is None else list(found),
     }
-    return Report("tokens", "", (Column("name", "name"),), (row,))
+    return Report("tokens", "", columns, (row,))
 
 
 def signals(summaries: Sequence[SignalSummary]) -> Report:
@@ -126,7 +157,26 @@ def signals(summaries: Sequence[SignalSummary]) -> Report:
     odd = sum(one.nan for one in summaries)
     skipped = f"{odd:,} values within the lengths are NaN: at steps that a mask skips gates are not computed"
     notes = (skipped,) if odd else ()
-    return Report("signals", f"{summaries[0].layer} (sequences × steps × units)", _SIGNALS, rows, notes)
+    axes = ("sequences", "steps", *["space"] * (len(summaries[0].shape) > 3), "units")
+    return Report("signals", f"{summaries[0].layer} ({' × '.join(axes)})", _SIGNALS, rows, notes)
+
+
+def outcomes(summaries: Sequence[OutcomeSummary]) -> Report:
+    """The model's outputs in a run, a row each."""
+    rows = tuple(
+        {
+            "output": one.name,
+            "shape": list(one.shape),
+            "values": one.values,
+            "nan": one.nan,
+            "min": one.min,
+            "mean": one.mean,
+            "max": one.max,
+        }
+        for one in summaries
+    )
+    nan = _SIGNALS[-1:] if any(one.nan for one in summaries) else ()
+    return Report("outputs", "the model's outputs", (*_OUTPUTS, *_FIGURES, *nan), rows)
 
 
 def verification(said: Mapping[str, str | float | int]) -> Report:

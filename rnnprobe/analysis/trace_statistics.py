@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,12 @@ class Profile:
         layer: its name.
         signal: its name.
         sequence: its number.
-        start, stop: the steps.
+        start, stop: the steps, by the numbers that they have in the input.
         edges: `[columns + 1]`: the steps at which the columns of `bins` begin, and `stop`.
         bins: `[units, columns]`, means over the steps of each column; NaN where there is nothing.
         min, max, mean, variance: `[units]`, over all steps; NaN is left out.
+        space: a convolutional layer's extent in space, or nothing.
+        at: the place in space whose values these are; nothing: the means over space.
     """
 
     layer: str
@@ -42,6 +46,8 @@ class Profile:
     max: Array
     mean: Array
     variance: Array
+    space: tuple[int, ...] = ()
+    at: tuple[int, ...] = ()
 
     @property
     def binned(self) -> bool:
@@ -49,14 +55,18 @@ class Profile:
         return bool(self.bins.shape[1] < self.stop - self.start)
 
 
-def profile(trace: Trace, layer: LayerTrace, signal: str, sequence: int, span: range, columns: int) -> Profile:
+def profile(
+    trace: Trace, layer: LayerTrace, signal: str, sequence: int, span: range, columns: int, at: tuple[int, ...] = ()
+) -> Profile:
     """One pass over the steps `span` of a sequence, in bounded memory.
 
     Args:
+        span: counted from the first step that was recorded.
         columns: how many stretches of time to average over, at most.
+        at: of a convolutional layer, the place whose values are meant; without, their means over space.
 
     Raises:
-        BadInput: the layer has no such signal, or the file is damaged.
+        BadInput: the layer has no such signal, or no such place, or the file is damaged.
     """
     if signal not in layer.signals:
         raise BadInput(
@@ -65,13 +75,32 @@ def profile(trace: Trace, layer: LayerTrace, signal: str, sequence: int, span: r
             hint=f"recorded are: {', '.join(layer.signals) or 'none'}",
         )
     array = layer.signals[signal]
-    units = array.shape[2]
+    space, units = array.shape[2:-1], array.shape[-1]
+    if at and (len(at) != len(space) or any(not 0 <= place < size for place, size in zip(at, space, strict=True))):
+        raise BadInput(
+            f"{layer.name} has no place {','.join(map(str, at))}",
+            path=trace.path,
+            hint=f"its steps extend over {' × '.join(map(str, space))}"
+            if space
+            else "its steps do not extend in space",
+        )
     width = max(1, min(columns, len(span)))
     tally = _Tally(units, span.start + np.arange(width + 1) * len(span) // width)
-    stretch = max(1, _STRETCH // max(1, units))
+    stretch = max(1, _STRETCH // max(1, units if at else prod(array.shape[2:])))
     for start in range(span.start, span.stop, stretch):
-        tally.add(start, np.asarray(array[sequence, start : min(start + stretch, span.stop)], np.float64))
-    return tally.profile(layer.name, signal, sequence)
+        key: tuple[Any, ...] = (sequence, slice(start, min(start + stretch, span.stop)), *at)
+        values = np.asarray(array[key], np.float64)
+        tally.add(start, values if values.ndim == 2 else values.mean(axis=tuple(range(1, values.ndim - 1))))
+    found = tally.profile(layer.name, signal, sequence)
+    first = first_step(trace, layer)
+    return replace(
+        found, start=found.start + first, stop=found.stop + first, edges=found.edges + first, space=space, at=at
+    )
+
+
+def first_step(trace: Trace, layer: LayerTrace) -> int:
+    """The number of the first step of a layer that was recorded, in what it is a step of."""
+    return 0 if layer.own_time else trace.first_step
 
 
 class _Tally:

@@ -9,7 +9,7 @@ The rows of `weights`, in JSON as here, one for each layer, part and gate:
     spelled       the writer's own letter for it, or null
     shape         of the block, as `-o` writes it
     tensor, role  the stored tensor and its role in the cell
-    rows, columns where the block lies in it, [start, stop]; columns is null in a vector
+    rows, columns where the block lies along its last two axes, [start, stop]; columns is null in a vector
     slice         the same as text, with the tensor's name below the scope
     transposed    stored as cuDNN wants it; the block is put right
     dtype         as stored; everything below is computed in float64
@@ -152,6 +152,8 @@ def _where(layer: Layer, block: GateSlice) -> dict[str, Any]:
     rows = f"{block.rows.start}:{block.rows.stop}"
     if columns is not None:
         rows = f"{rows}, {columns.start}:{columns.stop}"
+    if len(block.tensor.shape) > 2:
+        rows = f"..., {rows}"
     return {
         "layer": layer.name,
         "scope": layer.scope,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from rnnprobe.types import OptionValue
+
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -80,12 +82,14 @@ def sparkline(counts: Sequence[int]) -> str:
     )
 
 
-def option(value: float | str | bool | None) -> str:
-    """The value of an option: `none` where it is off."""
+def option(value: OptionValue) -> str:
+    """The value of an option: `none` where it is off, `2 × 1` where it has a number for each axis."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return shape(value)
     return str(value)
 
 

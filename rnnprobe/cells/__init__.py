@@ -7,6 +7,7 @@ them asserts that each cell has a golden made by the genuine framework.
 
 from __future__ import annotations
 
+from rnnprobe.cells.conv_lstm import CONV_LSTMS
 from rnnprobe.cells.gru import GRU, KERAS1_GRU, KERAS_CUDNN_GRU, KERAS_GRU, KERAS_GRU_RESET_AFTER
 from rnnprobe.cells.lstm import BASIC_LSTM, KERAS1_LSTM, KERAS_CUDNN_LSTM, KERAS_LSTM, LSTM
 from rnnprobe.cells.rnn import BASIC_RNN, KERAS_SIMPLE_RNN
@@ -29,4 +30,5 @@ CELLS: tuple[Cell, ...] = (
     SONNET_VANILLA_RNN,
     SONNET_LSTM,
     SONNET_GRU,
+    *CONV_LSTMS,
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rnnprobe.cells.options import RESIDUAL
 from rnnprobe.cells.shapes import evaluate, solve
 from rnnprobe.errors import BadInput
-from rnnprobe.types import Cell, Layer, Signal, Tensor, Value
+from rnnprobe.types import Cell, Layer, Signal, Tensor, Value, Xp
 
 
 def fit(cell: Cell, weights: Mapping[str, Tensor]) -> dict[str, int] | None:
@@ -18,7 +19,8 @@ def fit(cell: Cell, weights: Mapping[str, Tensor]) -> dict[str, int] | None:
         weights: role → tensor.
 
     Returns:
-        `input_size`, `units`, `output_size`; or None where a weight is missing or a shape does not fit.
+        `input_size`, `units`, `output_size` and, of a convolution, `kernel_height` and the like; or None where a weight
+        is missing or a shape does not fit.
     """
     shapes = []
     for weight in cell.weights:
@@ -46,6 +48,41 @@ def defaults(cell: Cell, known: Mapping[str, Value] | None = None) -> dict[str, 
 def signals(layer: Layer) -> tuple[Signal, ...]:
     """What a layer records: the cell's signals that its weights allow."""
     return tuple(s for s in layer.cell.signals if not s.needs or s.needs in layer.weights)
+
+
+def signal_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
+    """Signal → its shape at one step of one sequence: its width, behind the extent of a convolutional cell in space."""
+    return {signal.name: (*layer.space, evaluate(signal.size, layer.sizes)) for signal in signals(layer)}
+
+
+def space_axes(cell: Cell) -> int:
+    """How many axes of space the steps of a convolutional cell have; 0 for any other."""
+    return len(cell.weights[0].shape) - 2 if cell.space else 0
+
+
+def step_shape(layer: Layer) -> tuple[int | None, ...]:
+    """The shape of a step that enters a layer, in its data format; None for an extent in space, which is open."""
+    extent = (None,) * space_axes(layer.cell)
+    return (layer.input_size, *extent) if _channels_first(layer) else (*extent, layer.input_size)
+
+
+def output_shape(layer: Layer) -> tuple[int, ...]:
+    """The shape of a step of what a layer hands on, in its data format."""
+    return (layer.output_size, *layer.space) if _channels_first(layer) else (*layer.space, layer.output_size)
+
+
+def handed_on(xp: Xp, layer: Layer, a: Any) -> Any:
+    """h or c `[..., *space, units]` as the original layer hands it on: in its data format."""
+    return xp.moveaxis(a, -1, -space_axes(layer.cell) - 1) if _channels_first(layer) else a
+
+
+def taken_up(xp: Xp, layer: Layer, a: Any) -> Any:
+    """A state as the original layer is given it, in its data format, as `[..., *space, units]`."""
+    return xp.moveaxis(a, -space_axes(layer.cell) - 1, -1) if _channels_first(layer) else a
+
+
+def _channels_first(layer: Layer) -> bool:
+    return layer.settings.get("data_format") == "channels_first"
 
 
 def signal_sizes(layer: Layer) -> dict[str, int]:

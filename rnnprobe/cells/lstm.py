@@ -53,8 +53,8 @@ def step(
     i, f, g = activate(xp, psi, i_pre), activate(xp, psi, f_pre), activate(xp, phi, g_pre)
     c = f * state["c"] + i * g
     clip = options.get("cell_clip")
-    if clip is not None:
-        c = xp.clip(c, -float(clip), float(clip))
+    if isinstance(clip, int | float):
+        c = xp.clip(c, -clip, clip)
     if "peephole" in w:
         o_pre = o_pre + p_o * c
     o = activate(xp, psi, o_pre)
@@ -64,8 +64,8 @@ def step(
         signals["h_unprojected"] = h
         h = xp.matmul(h, w["projection"])
         clip = options.get("proj_clip")
-        if clip is not None:
-            h = xp.clip(h, -float(clip), float(clip))
+        if isinstance(clip, int | float):
+            h = xp.clip(h, -clip, clip)
     return {"c": c, "h": h, **signals}
 
 

@@ -15,5 +15,16 @@ FORGET_BIAS = Option("forget_bias", 1.0, help="Added to the forget gate at run t
 CELL_CLIP = Option("cell_clip", None, help="c is clipped to ± this, before h is computed from it.")
 PROJ_CLIP = Option("proj_clip", None, help="The projected h is clipped to ± this.", needs="projection")
 RESET = Option("reset", "before", ("before", "after"), "GRU: whether r is applied before or after the product.")
+STRIDES = Option("strides", 1, help="Of the input's convolution: a number for every axis of space.")
+PADDING = Option("padding", "valid", ("valid", "same"), "Of the input's convolution.")
+DILATION = Option("dilation_rate", 1, help="Of the input's convolution: a number for every axis of space.")
+DATA_FORMAT = Option(
+    "data_format",
+    "channels_last",
+    ("channels_last", "channels_first"),
+    "Where a convolutional layer has the channels of what it is given and passes on.",
+)
+SPATIAL = frozenset({STRIDES.name, DILATION.name})
+"""Options that take a number, or one for each axis of space."""
 RESIDUAL = Option("residual", False, help="The layer's input is added to what it passes on.")
 """Of a layer rather than a cell: every layer has it."""

@@ -44,8 +44,8 @@ def solve(shapes: Iterable[tuple[tuple[str, ...], tuple[int, ...]]]) -> dict[str
         shapes: pairs of a shape in formulas and the stored shape.
 
     Returns:
-        `input_size`, `units` and `output_size` (which is `units` where no shape decides it), each at least 1; or None
-        where no such sizes exist.
+        `input_size`, `units` and `output_size` (which is `units` where no shape decides it), and every other symbol,
+        each at least 1; or None where no such sizes exist.
     """
     equations: list[tuple[str, int]] = []
     for formulas, shape in shapes:

@@ -22,8 +22,8 @@ class GateSlice:
         part: `kernel`, `recurrent_kernel`, `bias` …
         gate: `i`, `f` …, or empty.
         tensor: where it is stored.
-        rows: along the tensor's first axis; for a vector, its elements.
-        columns: along the last axis of a matrix; all for a vector.
+        rows: along the last axis but one; for a vector, its elements.
+        columns: along the last axis; all for a vector.
         shape: what `load` returns.
         cudnn: stored transposed, as cuDNN wants it; `load` puts it right.
     """
@@ -36,11 +36,20 @@ class GateSlice:
     shape: tuple[int, ...]
     cudnn: bool = False
 
+    @property
+    def stretch(self) -> slice:
+        """What has to be read of the tensor, along its first axis."""
+        return self.rows if len(self.tensor.shape) < 3 else slice(0, self.tensor.shape[0])
+
+    def cut(self, stored: Array) -> Array:
+        """The block's share of a stretch of the tensor."""
+        if stored.ndim > 2:
+            stored = stored[..., self.rows, :]
+        return stored[..., self.columns] if stored.ndim > 1 else stored
+
     def load(self) -> Array:
-        """The block, `[rows, units]` or `[units]`, ready for `x · block`."""
-        stored = self.tensor.load(self.rows)
-        if stored.ndim > 1:
-            stored = stored[..., self.columns]
+        """The block, `[rows, units]`, `[units]` or, of a convolution's kernel, `[*extents, rows, units]`."""
+        stored = self.cut(self.tensor.load(self.stretch))
         if self.cudnn:
             return np.ascontiguousarray(stored).reshape(self.shape[1], self.shape[0]).T
         return stored.reshape(self.shape)
@@ -63,7 +72,7 @@ def slices(layer: Layer) -> Iterator[GateSlice]:
                     yield GateSlice(part.name, gate, tensor, rows, ALL, (width,))
             else:
                 width = tensor.shape[-1] // max(len(part.gates), 1)
-                shape = (width,) if part.name.endswith("bias") else (extent, width)
+                shape = (width,) if part.name.endswith("bias") else (*tensor.shape[:-2], extent, width)
                 for k, gate in enumerate(part.gates or ("",)):
                     columns = slice(k * width, (k + 1) * width)
                     yield GateSlice(part.name, gate, tensor, slice(start, stop), columns, shape, part.cudnn)
@@ -74,9 +83,9 @@ def assemble(layer: Layer) -> dict[str, Array]:
     """The parts of a layer as its equations take them; its tensors are read here, each byte once.
 
     Returns:
-        Part name → `[rows, gates · units]` or `[gates · units]`, the gates in the order of `Cell.order`; a part holds
-        those gates that it has. Where `Cell.order` has several groups, each is an array of its own, named
-        `kernel_rz`, `kernel_n` and so on.
+        Part name → `[rows, gates · units]`, of a convolution `[*extents, rows, gates · units]`, of a bias
+        `[gates · units]`; the gates in the order of `Cell.order`, those of them that the part has. Where `Cell.order`
+        has several groups, each is an array of its own, named `kernel_rz`, `kernel_n` and so on.
     """
     blocks: dict[str, dict[str, Array]] = {}
     for block in slices(layer):

@@ -22,7 +22,7 @@ from rnnprobe.views.escape import plain
 
 _UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
 
-COMMANDS: tuple[str, ...] = ("inspect", "weights", "shapes", "trace", "show")
+COMMANDS: tuple[str, ...] = ("inspect", "weights", "shapes", "trace", "verify", "show")
 
 
 class _Commands(click.Group):
@@ -48,6 +48,7 @@ def rnnprobe() -> None:
     rnnprobe weights MODEL                which columns are which gate, and what is in them?
     rnnprobe shapes MODEL                 every recurrent tensor, its dimensions in words
     rnnprobe trace MODEL --input FILE     every state and gate at every step
+    rnnprobe verify MODEL --input FILE    is that what the original computes?
     rnnprobe show TRACE                   a recorded trace, in the terminal
     """
 

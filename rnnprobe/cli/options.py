@@ -21,7 +21,7 @@ import click
 
 from rnnprobe.analysis import words
 from rnnprobe.cells import CELLS
-from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.cells.options import RESIDUAL, SPATIAL
 from rnnprobe.recover import Overrides
 from rnnprobe.types import Network, Option, OptionValue
 from rnnprobe.views.escape import plain
@@ -92,6 +92,14 @@ def _bound(text: str) -> float | str:
     if number <= 0:
         raise click.BadParameter(f"expected a number above 0, or none; found {text!r}")
     return number
+
+
+def _sizes(text: str) -> int | tuple[int, ...]:
+    """A whole number above 0, or one for each axis."""
+    words = text.replace(" ", "").split(",")
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise click.BadParameter(f"expected a whole number above 0, or several with commas; found {text!r}")
+    return int(words[0]) if len(words) == 1 else tuple(map(int, words))
 
 
 def _described() -> dict[str, Option]:
@@ -166,6 +174,8 @@ def _flag(option: Option) -> Callable[[F], F]:
         return click.option(flag, option.name, type=choice, metavar="NAME", help=text)
     if isinstance(option.default, bool):
         return click.option(f"{flag}/--no-{flag[2:]}", option.name, default=None, help=option.help)
+    if option.name in SPATIAL:
+        return click.option(flag, option.name, type=_sizes, metavar="NUMBER[,…]", help=option.help)
     # An option without a number of its own is a bound, which is off by default.
     kind, metavar = (_bound, "NUMBER|none") if option.default is None else (_number, "NUMBER")
     return click.option(flag, option.name, type=kind, metavar=metavar, help=option.help)

@@ -8,26 +8,30 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from rnnprobe.cli.reading import Reading
 from rnnprobe.inputs.file import path_of
 from rnnprobe.types import Checkpoint
 
 _PIECE = 1 << 20
 
 
-def provenance(checkpoint: Checkpoint, source: str) -> dict[str, str]:
-    """The command, the model and the input with their SHA-256.
+def provenance(checkpoint: Checkpoint, reading: Reading) -> dict[str, str]:
+    """The command, the model and the input with their SHA-256, and from which step on the input was taken.
 
-    A checkpoint of several files is hashed as their concatenation, in the order of `Checkpoint.files`; of standard
-    input there is no hash.
+    A checkpoint of several files is hashed as their concatenation, in the order of `Checkpoint.files`, and so are the
+    files of several inputs; of standard input there is no hash.
     """
+    paths = [path_of(file) for file in reading.files]
     attributes = {
         "command": shlex.join(["rnnprobe", *sys.argv[1:]]),
         "model": str(checkpoint.path),
         "model_sha256": _sha256(checkpoint.files),
-        "input": source,
+        "input": " ".join(reading.inputs),
     }
-    path = path_of(source)
-    return attributes if path is None else {**attributes, "input_sha256": _sha256([path])}
+    if None not in paths:
+        attributes["input_sha256"] = _sha256(path for path in paths if path is not None)
+    start = (reading.steps or "").partition(":")[0].strip()
+    return {**attributes, "first_step": start} if start.isdecimal() else attributes
 
 
 def _sha256(paths: Iterable[Path]) -> str:

@@ -32,6 +32,7 @@ _JSON_COLUMNS = 65_536
 @click.option("--unit", type=int, multiple=True, metavar="N", help="This unit; over text, the text itself. Repeatable.")
 @click.option("--units", "units", metavar="A:B", help="These units.")
 @click.option("--top", type=click.IntRange(1), metavar="K", help="The K units that vary most.  [default: 16]")
+@click.option("--at", metavar="PLACE", help="Of a convolutional layer, this place (ROW,COLUMN) instead of the mean.")
 @click.option("--sequence", default="0", show_default=True, metavar="N|NAME", help="Which sequence.")
 @click.option("--steps", metavar="A:B", help="These steps of it.")
 @json_option
@@ -43,6 +44,7 @@ def command(
     unit: tuple[int, ...],
     units: str | None,
     top: int | None,
+    at: str | None,
     sequence: str,
     steps: str | None,
     as_json: bool,
@@ -50,6 +52,7 @@ def command(
     """A recorded TRACE: units over steps, and the tokens where there are any.
 
     Of each layer, the units are shown that vary most. A single unit of a trace over text is shown on the text itself.
+    Steps have the numbers that they have in the input, also where only some of its steps were recorded.
 
     \b
     Examples:
@@ -68,30 +71,52 @@ def command(
     found = outputs.load(trace)
     layers = _recording(trace_statistics.layers(found, layer), signal)
     number = _sequence(found, sequence)
-    span = _slice("--steps", steps, int(found.lengths[number]), trace)
+    spans = {each.name: _span(found, each, number, steps) for each in layers}
+    place = _place(at, trace)
     count = top or (_TOP if len(layers) == 1 else _TOP_OF_SEVERAL)
-    reports = [trace_reports.layers(found)]
+    reports = [trace_reports.layers(found), trace_reports.outputs(found)]
     lines: list[Text] = []
     where = screen(sys.stdout)
     for each in layers:
-        chosen = _units(each, signal, unit, units, trace)
+        chosen, span = _units(each, signal, unit, units, trace), spans[each.name]
         if as_json:
-            profile = trace_statistics.profile(found, each, signal, number, span, _JSON_COLUMNS)
+            profile = trace_statistics.profile(found, each, signal, number, span, _JSON_COLUMNS, place)
             reports.append(trace_reports.units(profile, chosen or trace_statistics.liveliest(profile, count)))
-        elif len(chosen) == 1 and "tokens" in found.inputs:
-            lines += views.over_text(found, each, signal, number, span if steps else span[:_TEXT], chosen[0], where)
+        elif len(chosen) == 1 and "tokens" in found.inputs and not each.own_time:
+            stretch = span if steps else span[:_TEXT]
+            lines += views.over_text(found, each, signal, number, stretch, chosen[0], where, place)
         else:
-            lines += views.over_steps(found, each, signal, number, span, chosen, count, where)
+            lines += views.over_steps(found, each, signal, number, span, chosen, count, where, place)
     if as_json:
-        reports.append(trace_reports.tokens(found, number, span[:_JSON_COLUMNS]))
+        spelled = next((spans[each.name][:_JSON_COLUMNS] for each in layers if not each.own_time), None)
+        reports.append(trace_reports.tokens(found, number, spelled))
     terminal.show(reports, command="show", as_json=as_json)
     if not as_json:
         sys.stdout.write(heatmap.render(lines, where))
 
 
+def _span(trace: Trace, layer: LayerTrace, sequence: int, steps: str | None) -> range:
+    """The steps asked for, counted from the first that was recorded of the layer."""
+    from rnnprobe.analysis.trace_statistics import first_step
+
+    first, size = first_step(trace, layer), int(layer.lengths[sequence])
+    found = _slice("--steps", steps, range(first, first + size), trace.path, layer.name if layer.own_time else "")
+    return range(found.start - first, found.stop - first)
+
+
+def _place(text: str | None, path: Path) -> tuple[int, ...]:
+    """`ROW,COLUMN`."""
+    if text is None:
+        return ()
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", text, re.ASCII):
+        raise BadInput(f"--at {text} is no place", path=path, hint="give a number for each axis in space: --at 3,4")
+    return tuple(map(int, text.split(",")))
+
+
 def _recording(layers: tuple[LayerTrace, ...], signal: str) -> tuple[LayerTrace, ...]:
-    """The layers that recorded the signal; all where none did, for the error to name what they have."""
-    return tuple(layer for layer in layers if signal in layer.signals) or layers
+    """The layers that recorded the signal; where none did, those that recorded anything, for the error to name it."""
+    recording = tuple(layer for layer in layers if layer.signals)
+    return tuple(layer for layer in recording if signal in layer.signals) or recording
 
 
 def _sequence(trace: Trace, text: str) -> int:
@@ -109,29 +134,35 @@ def _sequence(trace: Trace, text: str) -> int:
     )
 
 
-def _slice(option: str, text: str | None, size: int, path: Path) -> range:
-    """`A:B`, `A:`, `:B` or `A` within `size`, as Python slices."""
+def _slice(option: str, text: str | None, of: range, path: Path | None, owner: str = "") -> range:
+    """`A:B`, `A:`, `:B` or `A` within the numbers `of`; those below 0 count from the end, as in Python's slices."""
     if text is None:
-        return range(size)
+        return of
+    hint = f"valid are {of.start}:{of.stop} and what lies within"
     match = re.fullmatch(r"(-?\d{1,18})?(:)?(-?\d{1,18})?", text, re.ASCII)
     if match is None or not text:
-        raise BadInput(f"{option} {text} is no A:B", path=path, hint=f"valid are 0:{size} and what lies within")
+        raise BadInput(f"{option} {text} is no A:B", path=path, hint=hint)
     first, colon, last = match.groups()
     if not colon:
         first, last = text, str(int(text) + 1) if text != "-1" else None
-    span = range(size)[slice(int(first) if first else None, int(last) if last else None)]
+
+    def index(number: str | None) -> int | None:
+        if number is None or int(number) < 0:
+            return None if number is None else int(number)
+        return max(int(number) - of.start, 0)
+
+    span = of[slice(index(first), index(last))]
     if not span:
-        raise BadInput(
-            f"{option} {text} is empty: there are {size}", path=path, hint=f"valid are 0:{size} and what lies within"
-        )
+        whose = f" in {owner}" if owner else ""
+        raise BadInput(f"{option} {text} is empty: there are {len(of)}{whose}", path=path, hint=hint)
     return span
 
 
 def _units(layer: LayerTrace, signal: str, unit: tuple[int, ...], units: str | None, path: Path) -> tuple[int, ...]:
     """The units asked for; none where the liveliest are meant."""
-    size = layer.signals[signal].shape[2] if signal in layer.signals else 0
+    size = layer.signals[signal].shape[-1] if signal in layer.signals else 0
     if units is not None and size:
-        return tuple(_slice("--units", units, size, path))
+        return tuple(_slice("--units", units, range(size), path))
     for number in unit:
         if size and not 0 <= number < size:
             raise BadInput(f"{layer.name} has no unit {number}", path=path, hint=f"valid are 0 … {size - 1}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +17,22 @@ from rnnprobe.cli.options import (
     say_assumptions,
     verbosity,
 )
-from rnnprobe.inputs import BY
+from rnnprobe.cli.reading import Reading, reads_input, speaker
 from rnnprobe.recover import Overrides
 
 if TYPE_CHECKING:
     from rnnprobe.types import Batch, Block, Layer, Network, Recording
 
-_NOT_VERIFIED = {"status": "not verified", "reason": "this version does not run the original beside the rebuilt graph"}
+_NOT_VERIFIED = {
+    True: "`rnnprobe verify` compares the layers with Keras's own",
+    False: "this version does not run an original graph beside the rebuilt one",
+}
+"""Why a trace is not verified, of models whose layers are all Keras's and of others."""
 
 
 @click.command()
 @model_argument
-@click.option("--input", "source", required=True, metavar="FILE", help="The sequences; - for stdin.")
+@reads_input
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the trace: .h5 or .npz.")
 @layer_option
 @click.option(
@@ -36,22 +40,8 @@ _NOT_VERIFIED = {"status": "not verified", "reason": "this version does not run 
     default="states,gates",
     metavar="NAMES",
     show_default=True,
-    help="Signals by name (h,c,f,f_pre …), or states, gates, pre, inner, all.",
+    help="Signals by name (h,c,f,f_pre …), or states, gates, pre, inner, all; output for the model's own output.",
 )
-@click.option("--vocab", type=click.Path(path_type=Path), metavar="FILE", help="Tokens of a text: .txt, .json, .pkl.")
-@click.option(
-    "--by",
-    type=click.Choice(BY),
-    default="char",
-    show_default=True,
-    help="What a token of a text is.",
-)
-@click.option("--unknown", metavar="TOKEN", help="The token, or id, that stands for what the vocabulary lacks.")
-@click.option("--input-format", metavar="NAME", help="The format of stdin, where it can't be told.")
-@click.option("--lengths", metavar="FILE", help="The valid steps of each sequence.")
-@click.option("--time-major", is_flag=True, help="The input is [time, batch, …].")
-@click.option("--select", metavar="SEQUENCES", help="Only these: numbers, A:B or names, with commas.")
-@click.option("--steps", metavar="A:B", help="Only these steps of each sequence.")
 @click.option("--initial-state", metavar="FILE", help="The states to start from; zeros without.")
 @click.option(
     "--own-input", is_flag=True, help="The input is that of the layers chosen with --layer, not of what feeds them."
@@ -66,7 +56,7 @@ _NOT_VERIFIED = {"status": "not verified", "reason": "this version does not run 
 @verbosity
 def command(
     model: Path,
-    source: str,
+    reading: Reading,
     output: Path | None,
     layer: tuple[str, ...],
     record: str,
@@ -81,7 +71,6 @@ def command(
     as_json: bool,
     quiet: bool,
     verbose: bool,
-    **reading: Any,
 ) -> None:
     """Record every step's states, gates and outputs of MODEL over the sequences of --input.
 
@@ -94,7 +83,7 @@ def command(
       rnnprobe trace model.h5 --input x.npy --record all --layer lstm_1
     """
     from rnnprobe import formats, outputs, recover
-    from rnnprobe.analysis.select import select
+    from rnnprobe.analysis.select import recorded, select
     from rnnprobe.cells.layers import chosen
     from rnnprobe.cli.provenance import provenance
     from rnnprobe.inputs.file import path_of
@@ -102,27 +91,34 @@ def command(
     from rnnprobe.types import Recording
 
     checkpoint = formats.read(model)
-    given = (source, initial_state, reading["vocab"], reading["lengths"])
-    sources = [*checkpoint.files, *(path for path in map(path_of, given) if path is not None)]
+    read = (*reading.read_from, *((initial_state,) if initial_state is not None else ()))
+    sources = [*checkpoint.files, *(path for path in map(path_of, read) if path is not None)]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
     whole = recover.network(checkpoint, overrides)
-    network, layers = stacks.select(whole, select(whole, layer) if layer else (), own_input=own_input)
+    words, wants_output = recorded(record)
+    named = select(whole, layer) if layer else ()
+    network, layers = stacks.select(whole, named, own_input=own_input, outputs=wants_output)
     if not quiet:
         say(checkpoint.notes)
         say_assumptions(network)
-    batches = _read(source, network, carry, quiet, reading)
+    batches = reading.read(network, quiet=quiet, batch_size=1 if carry else None)
     if not quiet:
         say(_unmasked(network, batches))
-    signals = chosen(layers, record)
-    recording = Recording(layers, signals, batches, provenance(checkpoint, source), _NOT_VERIFIED)
+    network, lengths, outcomes = _extents(network, batches)
+    layers = tuple(network[found.name] for found in layers)
+    signals = chosen(layers, words) if words else {found.name: () for found in layers}
+    attributes = provenance(checkpoint, reading)
+    keras = all(found.cell.framework == "keras" for found in network.layers)
+    verification = {"status": "not verified", "reason": _NOT_VERIFIED[keras]}
+    recording = Recording(layers, signals, batches, attributes, verification, lengths, outcomes)
     states = _states(initial_state, network.layers, recording.sequences, quiet)
     if dry_run:
         return _forecast(recording, dtype, as_json)
 
     from rnnprobe import engine
 
-    blocks = engine.trace(network, batches, signals, initial=states, carry=carry)
+    blocks = engine.trace(network, batches, signals, initial=states, carry=carry, outputs=wants_output)
     if not quiet:
         blocks = _progress(blocks, recording)
     if place is not None:
@@ -135,32 +131,23 @@ def command(
         _summarise(blocks, recording, as_json)
 
 
-def _read(source: str, network: Any, carry: bool, quiet: bool, reading: dict[str, Any]) -> tuple[Batch, ...]:
-    """The input, as this network takes it."""
-    from rnnprobe import inputs
-    from rnnprobe.inputs import vocabulary
-    from rnnprobe.recover import stacks
+def _extents(network: Network, batches: tuple[Batch, ...]) -> tuple[Network, Any, Any]:
+    """The network with its extents in space, the layers' own lengths, and the outputs: whatever the input decides."""
+    from rnnprobe.recover.stacks import plain
 
-    vocab = reading.pop("vocab")
-    return inputs.read(
-        source,
-        stacks.entry(network),
-        say=_speaker(quiet),
-        vocabulary=vocabulary.read(vocab) if vocab is not None else None,
-        batch_size=1 if carry else inputs.BATCH_SIZE,
-        **reading,
-    )
+    if plain(network):
+        return network, {}, ()
+    from rnnprobe import engine
 
-
-def _speaker(quiet: bool) -> Callable[[str], None]:
-    return (lambda line: None) if quiet else (lambda line: say([line]))
+    found = engine.extents(network, batches)
+    return found.network, found.lengths, found.outcomes
 
 
 def _unmasked(network: Network, batches: tuple[Batch, ...]) -> list[str]:
     """What is not skipped, since a mask speaks of ids and floats were given."""
     tables = {embedding.name for embedding in network.embeddings}
     masked = [layer for layer in network.layers if layer.feed.mask is not None and layer.feed.mask.source in tables]
-    if not masked or batches[0].features is None:
+    if not masked or batches[0].shape is None:
         return []
     names = ", ".join(layer.name for layer in masked)
     return [f"in the model {names} skips padded ids; floats tell no ids, and nothing is skipped: --lengths says where"]
@@ -177,7 +164,7 @@ def _states(initial_state: str | None, layers: tuple[Layer, ...], sequences: int
 
     if initial_state is None:
         return None
-    return states.read(initial_state, layers, sequences, say=_speaker(quiet))
+    return states.read(initial_state, layers, sequences, say=speaker(quiet))
 
 
 def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
@@ -196,7 +183,7 @@ def _summarise(blocks: Iterable[Block], recording: Recording, as_json: bool) -> 
     with outputs.summarise(recording) as sink:
         for block in blocks:
             sink.write(block)
-    summary.show(sink.summaries, recording.verification, as_json=as_json)
+    summary.show(sink.summaries, recording.verification, outcomes=sink.outcomes, as_json=as_json)
 
 
 def _progress(blocks: Iterator[Block], recording: Recording) -> Iterator[Block]:

@@ -12,6 +12,7 @@ except ImportError as error:
         f"TensorFlow can't be imported: {error}", hint="tracing runs in TensorFlow: `pip install tensorflow`"
     ) from error
 
+from rnnprobe.engine.extents import Extents, extents
 from rnnprobe.engine.run import trace
 
-__all__ = ["trace"]
+__all__ = ["Extents", "extents", "trace"]

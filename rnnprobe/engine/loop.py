@@ -11,24 +11,25 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from rnnprobe.cells.layers import signal_sizes
+from rnnprobe.cells.layers import handed_on, signal_shapes
 from rnnprobe.cells.slices import assemble
 from rnnprobe.engine.namespace import TensorFlow
 from rnnprobe.types import Layer
 
 States: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""Layer → state → `[batch, size]`."""
+"""Layer → state → `[batch, *shape]`."""
 
 Recorded: TypeAlias = dict[str, dict[str, Any]]
-"""Layer → signal → `[time, batch, size]`."""
+"""Layer → signal → `[time, batch, *shape]`."""
 
 OUTPUT = "output"
-"""What a layer passes on, `[time, batch, output_size]`: h, or h and its input where there is a residual connection."""
+"""What a layer passes on, `[time, batch, *shape]`: h in the layer's data format, with a residual
+connection h and the layer's input."""
 
 
 def compile_pass(
     layers: Sequence[Layer], record: Mapping[str, Sequence[str]], kept: set[str], dtype: str
-) -> Callable[[Mapping[str, Any], Mapping[str, Any], States], tuple[Recorded, States]]:
+) -> Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], States], tuple[Recorded, States]]:
     """A function that runs layers of one direction over a block of steps.
 
     Args:
@@ -38,11 +39,11 @@ def compile_pass(
         dtype: `float32` or `float64`.
 
     Returns:
-        `run(inputs, valid, states)`: `inputs` maps the names of what is not in this pass to `[time, batch, features]`;
-        `valid` maps each layer to `[time, batch]` bool, or to None where every step is valid; `states` are those before
-        the block. Time runs as the layers run: a backward pass is given its block reversed. Returns what was recorded
-        and the states after the block. A step that is not valid leaves the layer's states as they are; its other
-        signals mean nothing.
+        `run(inputs, valid, shown, states)`: `inputs` maps the names of what is not in this pass to
+        `[time, batch, *shape]`; `valid` maps each layer to `[time, batch]` bool, or to None where every step is valid;
+        `shown` likewise, False where the layer passes on zeros; `states` are those before the block. Time runs as the
+        layers run: a backward pass is given its block reversed. Returns what was recorded and the states after the
+        block. A step that is not valid leaves the layer's states as they are; its other signals mean nothing.
     """
     weights = {
         layer.name: {part: tf.constant(array.astype(dtype)) for part, array in assemble(layer).items()}
@@ -50,7 +51,9 @@ def compile_pass(
     }
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
-    def run(inputs: Mapping[str, Any], valid: Mapping[str, Any], states: States) -> tuple[Recorded, States]:
+    def run(
+        inputs: Mapping[str, Any], valid: Mapping[str, Any], shown: Mapping[str, Any], states: States
+    ) -> tuple[Recorded, States]:
         known = dict(inputs)
         recorded: Recorded = {}
         after: dict[str, Mapping[str, Any]] = {}
@@ -60,13 +63,26 @@ def compile_pass(
             steps, after[layer.name] = _run_layer(
                 layer, weights[layer.name], x, valid[layer.name], states[layer.name], wanted
             )
-            known[layer.name] = steps["h"] + x if layer.settings["residual"] else steps["h"]
+            known[layer.name] = _passed_on(layer, steps["h"], x, shown[layer.name])
             recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}
             if layer.name in kept:
                 recorded[layer.name][OUTPUT] = known[layer.name]
         return recorded, after
 
     return run  # type: ignore[no-any-return]
+
+
+def _passed_on(layer: Layer, h: Any, x: Any, shown: Any) -> Any:
+    """What a layer makes of h for those that it feeds."""
+    out = handed_on(TensorFlow, layer, h)
+    if layer.settings["residual"]:
+        out = out + x
+    return out if shown is None else tf.where(_over(shown, out.shape.rank), out, tf.zeros_like(out))
+
+
+def _over(flags: Any, rank: int) -> Any:
+    """Flags `[time, batch]` as they broadcast over an array of more axes."""
+    return flags[(slice(None), slice(None), *[tf.newaxis] * (rank - 2))]
 
 
 def _merge(layer: Layer, sources: Sequence[Any]) -> Any:
@@ -87,13 +103,15 @@ def _merge(layer: Layer, sources: Sequence[Any]) -> Any:
 def _run_layer(
     layer: Layer, w: Mapping[str, Any], x: Any, valid: Any, state: Mapping[str, Any], wanted: Mapping[str, None]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One layer over a block: the wanted signals `[time, batch, size]`, and the states after it."""
+    """One layer over a block: the wanted signals `[time, batch, *shape]`, and the states after it."""
     cell, options = layer.cell, layer.settings
-    sizes = signal_sizes(layer)
+    shapes = signal_shapes(layer)
     z = cell.project(TensorFlow, w, x, options)
     steps, batch = tf.shape(z)[0], z.shape[1]
+    if valid is not None:
+        valid = _over(valid, 2 + len(shapes["h"]))
     arrays = {
-        name: tf.TensorArray(x.dtype, size=steps, element_shape=[batch, sizes[name]], clear_after_read=False)
+        name: tf.TensorArray(x.dtype, size=steps, element_shape=[batch, *shapes[name]], clear_after_read=False)
         for name in wanted
     }
 
@@ -101,7 +119,7 @@ def _run_layer(
         signals = cell.step(TensorFlow, w, z[t], state, options)
         if valid is not None:
             for name in cell.states:
-                signals[name] = tf.where(valid[t][:, None], signals[name], state[name])
+                signals[name] = tf.where(valid[t], signals[name], state[name])
         written = {name: array.write(t, signals[name]) for name, array in arrays.items()}
         return t + 1, {name: signals[name] for name in cell.states}, written
 

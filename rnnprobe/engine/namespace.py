@@ -14,9 +14,12 @@ class TensorFlow:
     abs = staticmethod(tf.abs)
     clip = staticmethod(tf.clip_by_value)
     exp = staticmethod(tf.exp)
+    erf = staticmethod(tf.math.erf)
+    log = staticmethod(tf.math.log)
     log1p = staticmethod(tf.math.log1p)
     maximum = staticmethod(tf.maximum)
     minimum = staticmethod(tf.minimum)
+    sqrt = staticmethod(tf.sqrt)
     sigmoid = staticmethod(tf.sigmoid)
     tanh = staticmethod(tf.tanh)
     where = staticmethod(tf.where)
@@ -33,3 +36,30 @@ class TensorFlow:
     @staticmethod
     def concatenate(arrays: Sequence[Any]) -> Any:
         return tf.concat(arrays, axis=-1)
+
+    @staticmethod
+    def moveaxis(a: Any, source: int, destination: int) -> Any:
+        order = list(range(a.shape.rank))
+        moved = order.pop(source)
+        order.insert(destination % a.shape.rank, moved)
+        return tf.transpose(a, order)
+
+    @staticmethod
+    def sum(a: Any) -> Any:
+        return tf.reduce_sum(a, axis=-1, keepdims=True)
+
+    @staticmethod
+    def max(a: Any) -> Any:
+        return tf.reduce_max(a, axis=-1, keepdims=True)
+
+    @staticmethod
+    def convolve(a: Any, kernel: Any, strides: Sequence[int], padding: str, dilation: Sequence[int]) -> Any:
+        # TensorFlow takes one axis in front of those of space: time and batch are made one of, and parted again.
+        inner = kernel.shape.rank - 1
+        front, step = tf.shape(a)[:-inner], tf.shape(a)[-inner:]
+        flat = tf.reshape(a, tf.concat([[-1], step], axis=0))
+        flat.set_shape([None, *a.shape[-inner:]])
+        found = tf.nn.convolution(flat, kernel, strides=strides, padding=padding.upper(), dilations=dilation)
+        whole = tf.reshape(found, tf.concat([front, tf.shape(found)[1:]], axis=0))
+        whole.set_shape([*a.shape[:-inner], *found.shape[1:]])
+        return whole

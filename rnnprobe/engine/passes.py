@@ -1,26 +1,31 @@
-"""The order of work: layers of one direction that can run block by block together make a pass."""
+"""The order of work: layers of one direction that can run block by block together make a pass, a transform a stage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from math import prod
+from typing import TypeAlias
 
-from rnnprobe.cells.layers import signal_sizes
-from rnnprobe.types import Direction, Layer
+from rnnprobe.cells.layers import signal_shapes
+from rnnprobe.types import Direction, Feed, Layer, Network, Transform
 
 _BLOCK_BYTES = 16 << 20
 _MOST_STEPS = 4096
 
+Node: TypeAlias = Layer | Transform
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Layers that run together, and whose outputs later passes read.
+    """Layers that run together over the same steps, and whose outputs later stages read.
 
     Attributes:
         direction: of all of them.
         layers: in an order in which each comes after those that feed it.
-        reads: layers of earlier passes.
-        kept: those of its layers that later passes read.
+        reads: what is not of this pass.
+        kept: those of its layers that later stages read step by step.
     """
 
     direction: Direction
@@ -29,28 +34,95 @@ class Pass:
     kept: frozenset[str]
 
 
-def plan(layers: Sequence[Layer]) -> tuple[Pass, ...]:
-    """The passes over `layers`, in order.
+Stage: TypeAlias = Pass | Transform
 
-    A layer joins the pass of what feeds it when both run in one direction; where the direction changes, or both
-    directions meet, the whole of the sequence has to be there first, and a later pass begins.
+
+def ordered(network: Network) -> tuple[Node, ...]:
+    """The layers and transforms of a network, each after what it needs."""
+    nodes = _nodes(network)
+    needs = {name: dict.fromkeys(s for s in _sources(node) if s in nodes) for name, node in nodes.items()}
+    return tuple(nodes[name] for name in TopologicalSorter(needs).static_order())
+
+
+def plan(network: Network, wanted: Collection[str], outputs: Collection[Feed] = ()) -> tuple[Stage, ...]:
+    """The stages that lead to the wanted layers and outputs, in order.
+
+    A layer joins the pass of what feeds it when both run in one direction over the same steps. Where the direction
+    changes, where a transform stands between, or where a layer starts from the state in which another one ends, the
+    whole of the sequence has to be there first, and a later pass begins.
     """
+    nodes = {node.name: node for node in _needed(network, wanted, outputs)}
     level: dict[str, int] = {}
-    direction = {layer.name: layer.direction for layer in layers}
-    for layer in layers:
-        below = [source for source in layer.feed.sources if source in level]
-        level[layer.name] = max((level[s] + (direction[s] != layer.direction) for s in below), default=0)
-    keys = sorted(
-        {(level[layer.name], layer.direction) for layer in layers}, key=lambda key: (key[0], key[1] != "forward")
-    )
-    grouped = {key: tuple(la for la in layers if (level[la.name], la.direction) == key) for key in keys}
-    passes = []
-    for key, members in grouped.items():
-        names = {layer.name for layer in members}
-        reads = {source for layer in members for source in layer.feed.sources if source in level} - names
-        later = {s for layer in layers if layer.name not in names for s in layer.feed.sources}
-        passes.append(Pass(key[1], members, frozenset(reads), frozenset(names & later)))
-    return tuple(passes)
+    clock = {embedding.name: embedding.ids for embedding in network.embeddings}
+    for node in nodes.values():
+        clock[node.name] = _clock(node, clock)
+        level[node.name] = max(
+            (level[s] + _waits(node, nodes[s], clock) for s in _sources(node) if s in nodes), default=0
+        )
+    groups: dict[tuple[int, bool, str], list[Node]] = {}
+    for name, node in _nodes(network).items():
+        if name in nodes:
+            backward = isinstance(node, Layer) and node.direction == "backward"
+            place = name if isinstance(node, Transform) else f"over {clock[name]}"
+            groups.setdefault((level[name], backward, place), []).append(node)
+    # Sorting keeps the order in which the groups were met.
+    return tuple(_stage(groups[key], nodes, outputs) for key in sorted(groups, key=lambda key: key[:2]))
+
+
+def _stage(members: Sequence[Node], nodes: Mapping[str, Node], outputs: Collection[Feed]) -> Stage:
+    if isinstance(members[0], Transform):
+        return members[0]
+    layers = tuple(node for node in members if isinstance(node, Layer))
+    names = {layer.name for layer in layers}
+    reads = {source for layer in layers for source in layer.feed.sources} - names
+    later = [feed for name in nodes.keys() - names for feed in feeds(nodes[name])]
+    kept = {source for feed in (*later, *outputs) if not feed.final for source in feed.sources}
+    return Pass(layers[0].direction, layers, frozenset(reads), frozenset(names & kept))
+
+
+def feeds(node: Node) -> tuple[Feed, ...]:
+    """All that a layer or a transform reads."""
+    return node.feeds if isinstance(node, Transform) else (node.feed, *node.initial.values())
+
+
+def _sources(node: Node) -> Iterator[str]:
+    """The names that a layer or a transform reads, those of its masks among them."""
+    for feed in feeds(node):
+        yield from feed.sources
+        if feed.mask is not None:
+            yield feed.mask.source
+
+
+def _nodes(network: Network) -> dict[str, Node]:
+    nodes: tuple[Node, ...] = (*network.transforms, *network.layers)
+    return {node.name: node for node in nodes}
+
+
+def _needed(network: Network, wanted: Collection[str], outputs: Collection[Feed]) -> list[Node]:
+    """What is needed for the wanted layers and outputs, each after what it needs itself."""
+    names = {*wanted, *(source for feed in outputs for source in feed.sources)}
+    needed: list[Node] = []
+    for node in reversed(ordered(network)):
+        if node.name in names:
+            names.update(_sources(node))
+            needed.append(node)
+    return needed[::-1]
+
+
+def _clock(node: Node, clock: Mapping[str, str]) -> str:
+    """Whose steps a node runs over: those of an input, or of a transform that gives steps of its own."""
+    if isinstance(node, Transform) and not node.stepwise:
+        return node.name
+    source = feeds(node)[0].sources[0]
+    return clock.get(source, source)
+
+
+def _waits(node: Node, below: Node, clock: Mapping[str, str]) -> bool:
+    """Whether `below` has to be through before `node` can begin."""
+    if isinstance(node, Transform) or isinstance(below, Transform):
+        return True
+    starts = any(below.name in feed.sources for feed in node.initial.values())
+    return starts or node.direction != below.direction or clock[node.name] != clock[below.name]
 
 
 def block_steps(work: Pass, record: Mapping[str, Sequence[str]], batch: int, itemsize: int) -> int:
@@ -60,7 +132,12 @@ def block_steps(work: Pass, record: Mapping[str, Sequence[str]], batch: int, ite
     """
     width = 0
     for layer in work.layers:
-        sizes = signal_sizes(layer)
-        width += sum(sizes[name] for name in record.get(layer.name, ()))
-        width += layer.input_size + max(1, len(layer.cell.gates)) * layer.units
+        shapes = signal_shapes(layer)
+        width += sum(prod(shapes[name]) for name in record.get(layer.name, ()))
+        width += prod(layer.space) * (layer.input_size + max(1, len(layer.cell.gates)) * layer.units)
+    return steps_of(width, batch, itemsize)
+
+
+def steps_of(width: int, batch: int, itemsize: int) -> int:
+    """How many steps of `width` elements for each sequence make a block of bounded size."""
     return max(1, min(_MOST_STEPS, _BLOCK_BYTES // max(1, width * batch * itemsize)))

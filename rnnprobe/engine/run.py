@@ -1,23 +1,29 @@
-"""A network over its batches, pass by pass and block by block."""
+"""A network over its batches, stage by stage and block by block."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rnnprobe.cells.layers import signal_sizes
+from rnnprobe.cells.layers import handed_on, signal_shapes, taken_up
+from rnnprobe.cells.namespace import NumPy
+from rnnprobe.engine import transforms
+from rnnprobe.engine.extents import extents
 from rnnprobe.engine.loop import OUTPUT, compile_pass
 from rnnprobe.engine.passes import Pass, block_steps, plan
+from rnnprobe.engine.source import Source
 from rnnprobe.engine.spool import Spool
+from rnnprobe.engine.transforms import Operation
+from rnnprobe.engine.values import Values
 from rnnprobe.recover import stacks
-from rnnprobe.types import Array, Batch, Block, Layer, Mask, Network
+from rnnprobe.types import Array, Batch, Block, Feed, Layer, Mask, Network, Outcome
 
-Initial = Mapping[str, Mapping[str, Array]]
-"""Layer → state → `[sequences, size]`, for all sequences of the input."""
+Initial: TypeAlias = Mapping[str, Mapping[str, Array]]
+"""Layer → state → `[sequences, *shape]`, for all sequences of the input."""
 
 
 def trace(
@@ -27,144 +33,178 @@ def trace(
     *,
     initial: Initial | None = None,
     carry: bool = False,
+    outputs: bool = False,
 ) -> Iterator[Block]:
-    """Runs every batch and yields what was recorded, in memory bounded by the size of a block.
+    """Runs every batch and yields what was recorded.
+
+    Memory is bounded by the size of a block, but for transforms that see whole sequences: what enters and leaves them
+    is there for a whole batch, and so is what the model gives in the end.
 
     Args:
-        network: layers that read one input (`rnnprobe.recover.stacks.select`).
-        batches: the input (`rnnprobe.inputs.read`), of the width or vocabulary of the network's entry.
+        network: what runs from the inputs (`rnnprobe.recover.stacks.select`).
+        batches: the input (`rnnprobe.inputs.read`), as the network's entries want it.
         record: layer → signals; a layer that is not named runs where others need it, and is not recorded.
-        initial: the states to start from; zeros where it says nothing.
+        initial: the states to start from, over what the network says; zeros where neither says anything.
         carry: a batch starts from the states in which the one before it ended; batches then hold one sequence each.
+        outputs: each batch ends with a block that holds what `network.outputs` names.
 
     Yields:
-        Blocks, `[time, batch, size]`; states of skipped steps are held, other signals of them NaN; NaN past a length.
+        Blocks, `[time, batch, *shape]`; states of skipped steps are held, other signals of them NaN; NaN past a length.
+
+    Raises:
+        BadInput: a transform can't take the sequences.
     """
     dtype = stacks.compute_dtype(network.layers)
-    source = _Source(network, dtype)
-    work = [(one, compile_pass(one.layers, record, set(one.kept), dtype)) for one in plan(network.layers)]
-    ends: dict[str, dict[str, Array]] = {}
+    known = None
+    if outputs or any(layer.cell.space is not None and not layer.space for layer in network.layers):
+        known = extents(network, batches)
+        network = known.network
+    results = known.outcomes if known is not None and outputs else ()
+    wanted = {outcome.name: network.outputs[outcome.name] for outcome in results}
+    source = Source(network, dtype)
+    work = [
+        _Running(stage, compile_pass(stage.layers, record, set(stage.kept), dtype), record, dtype)
+        if isinstance(stage, Pass)
+        else Operation(stage, network, dtype)
+        for stage in plan(network, record, tuple(wanted.values()))
+    ]
+    ends: dict[str, Mapping[str, Array]] = {}
     for batch in batches:
-        size = len(batch.names)
-        begin = {
-            layer.name: _initial(layer, batch, initial, ends.get(layer.name) if carry else None, dtype)
-            for layer in network.layers
-        }
-        with ExitStack() as stack:
-            spools = {
-                layer.name: stack.enter_context(Spool(size, layer.output_size, dtype))
-                for one, _ in work
-                for layer in one.layers
-                if layer.name in one.kept
-            }
-            for one, run in work:
-                for block in _run_pass(one, run, batch, source, spools, record, begin, dtype):
-                    ends.update({name: dict(states) for name, states in block.final.items()})
+        with source.of(batch) as values:
+            for stage in work:
+                if isinstance(stage, Operation):
+                    values.keep(stage.transform.name, transforms.run(stage, values))
+                    continue
+                begin = {
+                    layer.name: _initial(layer, batch, values, initial or {}, ends if carry else {}, dtype)
+                    for layer in stage.work.layers
+                }
+                for block in stage.over(batch, values, begin):
+                    ends.update(block.final)
                     if record.keys() & block.signals.keys():
                         yield _recorded(block, record)
+            if outputs:
+                found = {outcome.name: _outcome(outcome, wanted[outcome.name], values, dtype) for outcome in results}
+                yield Block(batch, 0, {}, outcomes=found)
 
 
-def _initial(
-    layer: Layer, batch: Batch, initial: Initial | None, end: Mapping[str, Array] | None, dtype: str
-) -> dict[str, Array]:
-    """The states of a layer before the first step of a batch, `[batch, size]`."""
-    sizes = signal_sizes(layer)
-    states = {}
-    for name in layer.cell.states:
-        if end is not None:
-            states[name] = end[name]
-        elif initial is not None and name in initial.get(layer.name, {}):
-            states[name] = initial[layer.name][name][batch.start : batch.start + len(batch.names)]
+def _initial(layer: Layer, batch: Batch, values: Values, given: Initial, ends: Initial, dtype: str) -> dict[str, Array]:
+    """The states of a layer before the first step of a batch, `[batch, *shape]`: the strongest that speaks of each."""
+    size = len(batch.names)
+    states: dict[str, Array] = {}
+    for name, shape in signal_shapes(layer).items():
+        if name not in layer.cell.states:
+            continue
+        if layer.name in ends:
+            state = ends[layer.name][name]
+        elif name in given.get(layer.name, {}):
+            state = given[layer.name][name][batch.start : batch.start + size]
+        elif name in layer.initial:
+            state = taken_up(NumPy, layer, values.stacked(layer.initial[name]))
         else:
-            states[name] = np.zeros((len(batch.names), sizes[name]), dtype)
-        states[name] = states[name].astype(dtype)
+            state = np.zeros((size, *shape), dtype)
+        states[name] = state.astype(dtype)
     return states
 
 
-class _Source:
-    """The user's input as the front of the network takes it."""
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A pass that is ready to run.
 
-    def __init__(self, network: Network, dtype: str) -> None:
-        self._dtype = dtype
-        self._features = stacks.entry(network).features
-        self.name = stacks.outside(network)
-        self._table = network.embeddings[0].table.load().astype(dtype) if network.embeddings else None
+    Attributes:
+        work: its layers.
+        run: what `compile_pass` made of them.
+        record: layer → the signals to record.
+        dtype: that it computes with.
+    """
 
-    def load(self, batch: Batch, start: int, stop: int) -> tuple[Array, _Valid]:
-        """Steps `start … stop`: x `[time, batch, features]`, and which of them are run."""
-        steps = batch.load(start, stop).swapaxes(0, 1)
-        inside = np.arange(start, stop)[:, None] < batch.lengths[None, :]
-        return self._embed(steps), _Valid(steps, inside, self._table is not None)
+    work: Pass
+    run: Callable[..., Any]
+    record: Mapping[str, Sequence[str]]
+    dtype: str
 
-    def _embed(self, steps: Array) -> Array:
-        if steps.ndim == 3:
-            return steps.astype(self._dtype)
-        if self._table is not None:
-            return self._table[steps]
-        one_hot = np.zeros((*steps.shape, self._features), self._dtype)
-        np.put_along_axis(one_hot, steps[..., None], 1.0, axis=-1)
-        return one_hot
+    def over(self, batch: Batch, values: Values, begin: Initial) -> Iterator[Block]:
+        """One batch, a block at a time, from the end where the pass runs backward. `values` keeps what is left."""
+        layers, backward = self.work.layers, self.work.direction == "backward"
+        names = ", ".join(layer.name for layer in layers)
+        lengths = values.lengths(names, *(layer.feed for layer in layers))
+        spools = {name: Spool(lengths, self.dtype) for name in self.work.kept}
+        for name, spool in spools.items():
+            values.keep(name, spool)
+        steps = int(lengths.max(initial=0))
+        stretch = block_steps(self.work, self.record, len(lengths), np.dtype(self.dtype).itemsize)
+        starts = list(range(0, steps, stretch)) or [0]
+        turn = slice(None, None, -1 if backward else 1)
+        shown = {layer.name: _Shown(layer.feed.mask, len(lengths)) for layer in layers}
+        states: Any = {layer.name: begin[layer.name] for layer in layers}
+        for number, start in enumerate(reversed(starts) if backward else starts):
+            stop = min(start + stretch, steps)
+            inside = np.arange(start, stop)[:, None] < lengths[None, :]
+            inputs = {
+                name: np.ascontiguousarray(values.sequences[name].read(start, stop)[turn]) for name in self.work.reads
+            }
+            valid = _valid(layers, values, inside, start, stop)
+            ragged = not all(rows.all() for rows in valid.values())
+            recorded, states = self.run(
+                inputs,
+                {name: rows[turn] if ragged else None for name, rows in valid.items()},
+                {name: shown[name].over(rows[turn]) for name, rows in valid.items()},
+                states,
+            )
+            signals = {
+                layer: {name: array.numpy()[turn] for name, array in kept.items()} for layer, kept in recorded.items()
+            }
+            for name, spool in spools.items():
+                spool.write(start, signals[name].pop(OUTPUT))
+            final = {}
+            if number == len(starts) - 1:
+                final = {
+                    name: {state: array.numpy() for state, array in after.items()} for name, after in states.items()
+                }
+                values.finals.update(
+                    {
+                        one.name: {name: handed_on(NumPy, one, a) for name, a in final[one.name].items()}
+                        for one in layers
+                    }
+                )
+            yield Block(
+                batch,
+                start,
+                {layer.name: _blank(layer, signals[layer.name], valid[layer.name], inside) for layer in layers},
+                {layer.name: begin[layer.name] for layer in layers} if number == 0 else {},
+                final,
+            )
 
 
-class _Valid:
-    """Which steps of a stretch are run, `[time, batch]` bool: those inside the lengths that a layer's mask leaves."""
-
-    def __init__(self, steps: Array, inside: Array, ids: bool) -> None:
-        self.inside = inside
-        self._steps = steps
-        self._ids = ids
-        self._known: dict[Mask, Array] = {}
-
-    def of(self, layer: Layer) -> Array:
-        """For one layer. A mask of ids says nothing of floats that were given in the place of the embedding."""
-        mask = layer.feed.mask
-        if mask is None or self._ids != (self._steps.ndim == 2):
-            return self.inside
-        if mask not in self._known:
-            same = self._steps == mask.value
-            self._known[mask] = self.inside & ~(same if self._ids else same.all(axis=-1))
-        return self._known[mask]
+def _valid(
+    layers: Sequence[Layer], values: Values, inside: Array, start: int, stop: int
+) -> dict[str, NDArray[np.bool_]]:
+    """Layer → `[time, batch]`: the steps that are run, those inside the lengths that the layer's mask leaves."""
+    masks = dict.fromkeys(layer.feed.mask for layer in layers if layer.feed.mask is not None)
+    left = {mask: inside & ~values.skipped(mask, start, stop) for mask in masks}
+    return {layer.name: inside if layer.feed.mask is None else left[layer.feed.mask] for layer in layers}
 
 
-def _run_pass(
-    one: Pass,
-    run: Callable[..., Any],
-    batch: Batch,
-    source: _Source,
-    spools: Mapping[str, Spool],
-    record: Mapping[str, Sequence[str]],
-    begin: Mapping[str, Mapping[str, Array]],
-    dtype: str,
-) -> Iterator[Block]:
-    """One pass over one batch, a block at a time, from the end where the pass runs backward."""
-    stretch = block_steps(one, record, len(batch.names), np.dtype(dtype).itemsize)
-    starts = list(range(0, batch.steps, stretch)) or [0]
-    if one.direction == "backward":
-        starts.reverse()
-    turn = slice(None, None, -1 if one.direction == "backward" else 1)
-    names = {layer.name for layer in one.layers}
-    states: Any = {name: begin[name] for name in names}
-    for number, start in enumerate(starts):
-        stop = min(start + stretch, batch.steps)
-        x, masks = source.load(batch, start, stop)
-        inputs = {name: np.ascontiguousarray(spools[name].read(start, stop)[turn]) for name in one.reads}
-        inputs[source.name] = np.ascontiguousarray(x[turn])
-        valid = {layer.name: masks.of(layer) for layer in one.layers}
-        ragged = not all(rows.all() for rows in valid.values())
-        recorded, states = run(inputs, {name: rows[turn] if ragged else None for name, rows in valid.items()}, states)
-        signals = {
-            layer: {name: array.numpy()[turn] for name, array in kept.items()} for layer, kept in recorded.items()
-        }
-        for name in one.kept:
-            spools[name].write(start, signals[name].pop(OUTPUT))
-        last = number == len(starts) - 1
-        yield Block(
-            batch,
-            start,
-            {layer.name: _blank(layer, signals[layer.name], valid[layer.name], masks.inside) for layer in one.layers},
-            {name: begin[name] for name in names} if number == 0 else {},
-            {name: {state: a.numpy() for state, a in states[name].items()} for name in names} if last else {},
-        )
+class _Shown:
+    """Where a layer with a mask passes on what it computed, and where zeros, block after block.
+
+    At a skipped step it passes on what it did last, which before its first valid step is zeros whatever state it
+    started from; or zeros at every skipped step.
+    """
+
+    def __init__(self, mask: Mask | None, batch: int) -> None:
+        self._mask = mask
+        self._begun = np.zeros(batch, bool)
+
+    def over(self, valid: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """`[time, batch]` for a block whose valid steps are given, in the order in which they are run."""
+        if self._mask is None:
+            return None
+        if self._mask.zeros:
+            return valid
+        shown: NDArray[np.bool_] = np.logical_or.accumulate([self._begun, *valid], axis=0)[1:]
+        self._begun = shown[-1] if len(shown) else self._begun
+        return shown
 
 
 def _recorded(block: Block, record: Mapping[str, Sequence[str]]) -> Block:
@@ -182,5 +222,18 @@ def _blank(layer: Layer, signals: dict[str, Array], valid: Array, inside: Array)
     for name, array in signals.items():
         gone = ~inside if name in layer.cell.states else ~valid
         if gone.any():
-            signals[name] = array = np.where(gone[..., None], np.array(np.nan, array.dtype), array)
+            over = gone.reshape(*gone.shape, *[1] * (array.ndim - 2))
+            signals[name] = np.where(over, np.array(np.nan, array.dtype), array)
     return signals
+
+
+def _outcome(outcome: Outcome, feed: Feed, values: Values, dtype: str) -> Array:
+    """What the model gives in the end: `[batch, time, *shape]`, NaN where a sequence has less; or `[batch, *shape]`."""
+    if outcome.lengths is None:
+        return values.stacked(feed).astype(dtype)
+    rows = values.rows(feed)
+    steps = max((len(row) for row in rows), default=0)
+    whole = np.full((len(rows), steps, *outcome.shape), np.nan, dtype)
+    for k, row in enumerate(rows):
+        whole[k][tuple(slice(size) for size in row.shape)] = row
+    return whole

@@ -6,16 +6,19 @@ that none of them claims are told by their first bytes, in this order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rnnprobe.errors import BadInput, RnnprobeError
-from rnnprobe.inputs import batching, choosing, memory, shaping, states, vocabulary
+from rnnprobe.errors import BadInput
+from rnnprobe.inputs import choosing, memory, states, together, vocabulary
+from rnnprobe.inputs.collection import ASIDE
 from rnnprobe.inputs.file import File, locate
 from rnnprobe.inputs.found import Found, Reader, Request
 from rnnprobe.inputs.hdf5 import HDF5
 from rnnprobe.inputs.lines import JSONL
+from rnnprobe.inputs.named import Fields, inside, located, quoted
 from rnnprobe.inputs.npy import NPY
 from rnnprobe.inputs.npz import NPZ
 from rnnprobe.inputs.table import CSV
@@ -33,12 +36,12 @@ _HEAD = 4096
 
 def read(
     source: object,
-    entry: Entry,
+    entries: Mapping[str, Entry],
     *,
     say: Callable[[str], None],
-    lengths: str | Path | Sequence[int] | Any = None,
+    lengths: str | Path | Sequence[int] | Mapping[str, Any] | Any = None,
     time_major: bool = False,
-    vocabulary: Tokens | None = None,
+    vocabulary: Tokens | Mapping[str, Tokens] | None = None,
     by: str = "char",
     unknown: str | int | None = None,
     select: str | int | Sequence[int | str] | None = None,
@@ -48,19 +51,27 @@ def read(
 ) -> tuple[Batch, ...]:
     """The sequences of `source`, none loaded, in batches.
 
-    Floats are `[batch, time, features]`, of rank 2 one sequence `[time, features]`; integers are ids `[batch, time]`,
-    of rank 1 one sequence. In front of an embedding, floats of rank 1 or 2 that are all whole are ids too. Sequences
-    may differ in length. Every id and every float is checked: before anything runs up to
+    Floats are `[batch, time, *shape]`, without the first axis one sequence; where ids mean something, integers are ids
+    `[batch, time]`, of rank 1 one sequence. In front of an embedding, floats of rank 1 or 2 that are all whole are ids
+    too. Sequences may differ in length. Every id and every float is checked: before anything runs up to
     `rnnprobe.inputs.batching.CHECKED_AT_ONCE` bytes, and as it is loaded beyond.
+
+    A network of several inputs takes a sequence of each, number by number. The batches are those of the first, the
+    others stand in their `beside`.
 
     Args:
         source: a path, `file.npz:key`, `file.h5:/path`, `-` for standard input; or arrays, a list of arrays (each a
-            sequence), or a mapping with `x` or `ids`, `lengths` and `names`.
-        entry: what the network takes.
+            sequence), or a mapping with `x` or `ids`, `lengths` and `names`. For several inputs: a mapping of an
+            input's name to such a source, or a `.npz`, HDF5 or `.jsonl` whose arrays or fields are named so; with
+            `NAME_lengths`, or `lengths` and `names` for all. A name may be an input's last component, or in another
+            case, where that leaves no choice.
+        entries: what the network takes as each of its inputs, the main one first.
         say: takes a line for the user: conversions, what was left out, the first NaN.
-        lengths: of the sequences, where the array is padded: numbers, or a file of them.
+        lengths: of the sequences, where the array is padded: numbers, or a file of them; for every input whose steps
+            are not fixed, or a mapping of an input's name to its own.
         time_major: arrays of several sequences are `[time, batch, …]`.
-        vocabulary: turns text and tokens into ids, and names the ids of other input.
+        vocabulary: turns text and tokens into ids, and names the ids of other input; one for all, or a mapping of an
+            input's name to its own.
         by: what a token and what a sequence of text is (`rnnprobe.inputs.text`).
         unknown: the token or id for what the vocabulary lacks; without it, that is an error.
         select: the sequences to take: `3`, `0:10`, `1,5,7`, or names.
@@ -69,39 +80,104 @@ def read(
         input_format: the name of a reader, where neither suffix nor content tells.
 
     Raises:
-        BadInput: no such file; a damaged one; wrong rank or width; an id outside of the vocabulary; no sequence.
+        BadInput: no such file; a damaged one; wrong rank, shape or number of steps; an id outside of the vocabulary; no
+            sequence; an input that is missing, or has another number of sequences.
         Refused: the file holds Python objects, or leads into other files.
         OutOfResources: it would have to be kept in memory and is too large.
     """
     if batch_size < 1:
         raise BadInput(f"a batch of {batch_size} sequences; expected at least 1")
-    limited = _limited(vocabulary, entry, say)
-    request = Request(say, limited, by, _unknown(unknown, limited))
-    given = choosing.lengths(lengths)
-    found, path = _found(source, request, input_format)
+    vocabularies = _vocabularies(vocabulary, entries)
+    requests = {}
+    for name, entry in entries.items():
+        speaker = together.speaker(say, name, len(entries))
+        tokens = together.limited(vocabularies.get(name), entry, speaker, len(entries))
+        axes, ids, fixed = len(entry.shape), bool(entry.vocabulary), len(entries) > 1 and entry.steps is not None
+        requests[name] = Request(speaker, tokens, by, _unknown(unknown, tokens), name, axes, ids, fixed)
+    given = together.lengths(lengths, entries)
+    inputs = [
+        together.fit(name, found, path, entries[name], given.get(name), time_major, requests[name], len(entries))
+        for name, (found, path) in _each(source, requests, input_format).items()
+    ]
+    together.check(inputs)
+    with located(inputs[0].path):
+        rows = choosing.rows(select, together.names(inputs))
+    return together.batches(inputs, rows, steps, batch_size)
+
+
+def _vocabularies(given: Tokens | Mapping[str, Tokens] | None, names: Mapping[str, Entry]) -> dict[str, Tokens]:
+    """Input → its vocabulary."""
+    if given is None:
+        return {}
+    return together.by_name(given, names, "vocabularies") if isinstance(given, Mapping) else dict.fromkeys(names, given)
+
+
+def _each(
+    source: object, requests: Mapping[str, Request], input_format: str | None
+) -> dict[str, tuple[Found, str | None]]:
+    """What is there for each input, and the path for the errors."""
+    if isinstance(source, Mapping) and (len(requests) > 1 or _sources(source)):
+        return _mapping({str(name): value for name, value in source.items()}, requests, input_format)
+    if len(requests) == 1:
+        name, request = next(iter(requests.items()))
+        return {name: _found(source, request, input_format)}
+    if not isinstance(source, str | Path):
+        raise BadInput(
+            f"one {type(source).__name__} was given; the network takes {quoted(requests)}",
+            hint="{" + ", ".join(f"{name!r}: …" for name in requests) + "}",
+        )
+    file, reader = _opened(source, input_format)
+    if reader.several is None:
+        raise file.bad(
+            f"holds one input; the network takes {quoted(requests)}",
+            hint="give a file for each under its name, or one .npz, HDF5 or .jsonl with all of them",
+        )
+    with located(file.path):
+        return {name: (found, file.path) for name, found in reader.several(file, requests).items()}
+
+
+def _sources(source: Mapping[Any, object]) -> bool:
+    """Whether a mapping holds sources by the names of inputs, and not the arrays of one input."""
+    return any(isinstance(value, str | Path | Mapping) for name, value in source.items() if name not in ASIDE)
+
+
+def _mapping(
+    source: Mapping[str, object], requests: Mapping[str, Request], input_format: str | None
+) -> dict[str, tuple[Found, str | None]]:
+    shared = {name: value for name, value in source.items() if name in ASIDE and name not in requests}
     try:
-        sequences = shaping.shape(found, entry, given, time_major, say)
-        rows = choosing.rows(select, sequences.names)
-        extent = choosing.steps(steps, int(sequences.lengths[rows].max()))
-        tokens = limited.tokens if limited is not None and sequences.width is None else None
-        made = batching.batches(sequences, rows, extent, batch_size, entry, tokens, say)
-    except RnnprobeError as exc:
-        if exc.path is None and path is not None:
-            raise type(exc)(exc.message, path=path, hint=exc.hint) from exc
-        raise
-    if sequences.width is not None and sequences.dtype == "float64" != entry.dtype and not found.written:
-        say(f"the input is float64; the network computes with {entry.dtype}, to which it is rounded")
-    return made
+        fields = Fields.of([name for name in source if name not in shared], requests)
+    except BadInput as exc:
+        raise BadInput(f"the mapping {exc.message}", hint=exc.hint) from exc
+    result = {}
+    for name, request in requests.items():
+        with inside(name, len(requests)):
+            found, path = _found(source[fields.keys[name]], request, input_format)
+            common = None if request.fixed else shared.get("lengths")
+            lengths = source[fields.lengths[name]] if name in fields.lengths else common
+            if lengths is not None and (name in fields.lengths or found.lengths is None):
+                found = replace(found, lengths=choosing.lengths(lengths))
+            names: Any = shared.get("names")
+            if names is not None and found.names is None:
+                found = replace(found, names=tuple(map(str, names)))
+        result[name] = (found, path)
+    return result
 
 
 def _found(source: object, request: Request, input_format: str | None) -> tuple[Found, str | None]:
     """What the reader of `source` found, and the path for the errors."""
     if not isinstance(source, str | Path):
-        return memory.read(source, request.say), None
+        return memory.read(source, request), None
+    file, reader = _opened(source, input_format)
+    return reader.read(file, request), file.path
+
+
+def _opened(source: str | Path, input_format: str | None) -> tuple[File, Reader]:
+    """The file and who reads it."""
     file = locate(source)
     if not file.size:
         raise file.bad("is empty")
-    return _reader(file, input_format).read(file, request), file.path
+    return file, _reader(file, input_format)
 
 
 def _reader(file: File, name: str | None) -> Reader:
@@ -124,18 +200,6 @@ def _reader(file: File, name: str | None) -> Reader:
             return reader
     suffixes = ", ".join(suffix for reader in READERS for suffix in reader.suffixes)
     raise file.bad("is of no format that is read", hint=f"expected one of {suffixes}; --input-format names the format")
-
-
-def _limited(vocabulary: Tokens | None, entry: Entry, say: Callable[[str], None]) -> Tokens | None:
-    """The vocabulary up to the ids that the network takes."""
-    if vocabulary is None or len(vocabulary.tokens) == entry.vocabulary:
-        return vocabulary
-    count = len(vocabulary.tokens)
-    if count < entry.vocabulary:
-        say(f"the vocabulary has ids 0…{count - 1}; the network takes 0…{entry.vocabulary - 1}")
-        return vocabulary
-    say(f"the vocabulary has ids 0…{count - 1}, the network takes 0…{entry.vocabulary - 1}: the rest counts as unknown")
-    return vocabulary.up_to(entry.vocabulary)
 
 
 def _unknown(unknown: str | int | None, vocabulary: Tokens | None) -> int | None:

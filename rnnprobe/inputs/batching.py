@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,8 +48,8 @@ def batches(
     if short:
         more = ", …" if len(short) > 5 else ""
         say(f"sequences that end before step {steps[0]} have no step left: {', '.join(short[:5])}{more}")
-    width = sequences.width or 1
-    if sum(int(batch.lengths.sum()) for batch in made) * width * sequences.dtype.itemsize <= CHECKED_AT_ONCE:
+    numbers = sum(int(batch.lengths.sum()) for batch in made) * prod(sequences.shape or ())
+    if numbers * sequences.dtype.itemsize <= CHECKED_AT_ONCE:
         _check(made)
     return tuple(made)
 
@@ -61,11 +63,11 @@ def _batch(
     tokens: tuple[str, ...] | None,
     watch: _Watch,
 ) -> Batch:
-    width = () if sequences.width is None else (sequences.width,)
+    shape = sequences.shape or ()
     runs = _runs(rows)
 
     def load(start: int, stop: int) -> Array:
-        out = np.zeros((len(rows), stop - start, *width), sequences.dtype)
+        out = np.zeros((len(rows), stop - start, *shape), sequences.dtype)
         for first, last in runs:
             end = min(stop, int(lengths[first:last].max(initial=0)))
             if end <= start:
@@ -74,13 +76,13 @@ def _batch(
             valid = np.arange(start, end) < lengths[first:last, None]
             watch.look(block, valid, int(rows[first]), offset + start)
             if not valid.all():
-                block = np.where(valid.reshape(valid.shape + (1,) * len(width)), block, block.dtype.type(0))
+                block = np.where(valid.reshape(valid.shape + (1,) * len(shape)), block, block.dtype.type(0))
             out[first:last, : end - start] = block
         return out
 
     names = tuple(sequences.names[row] for row in rows)
     steps = int(lengths.max(initial=0))
-    return Batch(number, names, lengths, steps, sequences.width, load, str(sequences.dtype), tokens)
+    return Batch(number, names, lengths, steps, sequences.shape, load, str(sequences.dtype), tokens)
 
 
 def _runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -99,23 +101,23 @@ class _Watch:
         self.said = False
 
     def look(self, block: Array, valid: NDArray[np.bool_], row: int, step: int) -> None:
-        """Checks a block `[sequences, steps]` or `[sequences, steps, width]` that begins at `row` and `step`.
+        """Checks a block `[sequences, steps, *shape]` that begins at `row` and `step`.
 
         Raises:
             BadInput: an id is outside of the vocabulary.
         """
-        if self.sequences.width is None:
+        if self.sequences.shape is None:
             bad = ((block < 0) | (block >= self.entry.vocabulary)) & valid
             if bad.any():
                 first = np.argwhere(bad)[0]
-                self._refuse(block[tuple(first)], self.sequences.place(row + int(first[0]), step + int(first[1]), None))
+                self._refuse(block[tuple(first)], self.sequences.place(row + int(first[0]), step + int(first[1]), ()))
         elif block.dtype.kind == "f" and not self.said:
             with np.errstate(over="ignore", invalid="ignore"):
-                bad = ~np.isfinite(block) & valid[..., None]
+                bad = ~np.isfinite(block) & valid.reshape(valid.shape + (1,) * (block.ndim - 2))
             if bad.any():
-                first = np.argwhere(bad)[0]
-                place = self.sequences.place(row + int(first[0]), step + int(first[1]), int(first[2]))
-                self.say(f"the input holds {block[tuple(first)]} at {place}")
+                first = tuple(np.argwhere(bad)[0].tolist())
+                place = self.sequences.place(row + first[0], step + first[1], first[2:])
+                self.say(f"the input holds {block[first]} at {place}")
                 self.said = True
 
     def _refuse(self, value: object, place: str) -> None:
@@ -132,7 +134,7 @@ class _Watch:
 def _check(made: list[Batch]) -> None:
     """Loads everything once, a stretch at a time, so that what is wrong is said before anything runs."""
     for batch in made:
-        width = max(1, (batch.features or 1) * len(batch.names) * np.dtype(batch.dtype).itemsize)
-        stretch = max(1, _STRETCH // width)
+        step = prod(batch.shape or ()) * len(batch.names) * np.dtype(batch.dtype).itemsize
+        stretch = max(1, _STRETCH // step)
         for start in range(0, batch.steps, stretch):
             batch.load(start, min(start + stretch, batch.steps))

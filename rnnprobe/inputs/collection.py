@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Grid, Ragged, Request, Say
+from rnnprobe.inputs.found import Found, Grid, Ragged, Request
 
 MAIN = ("x", "ids")
 ASIDE = ("lengths", "names")
@@ -21,19 +21,20 @@ _LISTED = 12
 def gather(file: File, arrays: Mapping[str, Grid], request: Request) -> Found:
     """`choose` for a file: its key, its path in the errors."""
     try:
-        return choose(arrays, file.key.strip("/"), request.say, f"{file.path}:", file.path)
+        return choose(arrays, file.key.strip("/"), request, f"{file.path}:", file.path)
     except BadInput as exc:
         if exc.path is not None:
             raise
         raise BadInput(exc.message, path=file.path, hint=exc.hint) from exc
 
 
-def choose(arrays: Mapping[str, Grid], key: str, say: Say, prefix: str = "", path: str | None = None) -> Found:
+def choose(arrays: Mapping[str, Grid], key: str, request: Request, prefix: str = "", path: str | None = None) -> Found:
     """The input among named arrays.
 
     The array that `key` names; or the only one; or `x` or `ids`, with `lengths` and `names` where they are there; or
-    every one, where each can be a sequence: all integers of rank 1, or all floats of rank 2 and of one width, or all
-    named `arr_0`, `arr_1` … by `np.savez(FILE, *sequences)`.
+    every one, where each can be a sequence: all integers of rank 1, or all floats of the rank of a sequence and of one
+    shape of a step, or all named `arr_0`, `arr_1` … by `np.savez(FILE, *sequences)`; or the one that has the name of
+    the network's input.
 
     Raises:
         BadInput: there is none, or it could be several: the error lists them.
@@ -45,22 +46,32 @@ def choose(arrays: Mapping[str, Grid], key: str, say: Say, prefix: str = "", pat
         return Found(arrays[key].check(path))
     data = {name: grid for name, grid in arrays.items() if name not in ASIDE}
     main = [name for name in MAIN if name in data] or (list(data) if len(data) == 1 else [])
+    each = len(data) == len(arrays) and _sequences(data, request.axes)
+    if not main and not each:
+        main = [name for name in request.names if name in data][:1]
     if len(main) == 1:
-        rest = [name for name in data if name not in (*main, "tokens")]
+        given = _lengths_of(main[0], arrays)
+        rest = [name for name in data if name not in (*main, "tokens", given)]
         if rest:
-            say(f"arrays not read beside {main[0]!r}: {', '.join(rest[:_LISTED])}")
+            request.say(f"arrays not read beside {main[0]!r}: {', '.join(rest[:_LISTED])}")
         grid = data[main[0]].check(path)
-        lengths = arrays["lengths"].check(path) if "lengths" in arrays else None
+        lengths = arrays[given].check(path) if given else None
         names = _names(arrays["names"], grid.shape[0] if grid.shape else 0) if "names" in arrays else None
-        return Found(grid, names, None if lengths is None else whole_numbers(lengths.whole(), "lengths"))
+        return Found(grid, names, None if lengths is None else whole_numbers(lengths.whole(), given))
     if not data:
         raise BadInput("holds no array")
-    if len(main) > 1 or not (len(data) == len(arrays) and _sequences(data)):
+    if main or not each:
         raise BadInput(
             f"holds several arrays, and it does not say which is the input: {listed(data)}",
             hint=f"name one, as in {prefix}{main[0] if main else next(iter(data))}" if prefix else "",
         )
     return _each(data)
+
+
+def _lengths_of(main: str, arrays: Mapping[str, Grid]) -> str:
+    """The name under which an array's lengths lie beside it, or empty."""
+    names = [f"{main}_lengths", f"lengths_{main}"] if main not in MAIN else []
+    return next((name for name in (*names, "lengths") if name in arrays), "")
 
 
 def listed(arrays: Mapping[str, Grid]) -> str:
@@ -99,17 +110,17 @@ def _names(grid: Grid, count: int) -> tuple[str, ...]:
         raise BadInput(f"{grid.name} holds bytes that are no text: {exc}") from exc
 
 
-def _sequences(data: Mapping[str, Grid]) -> bool:
-    """Whether each array can be one sequence."""
+def _sequences(data: Mapping[str, Grid], axes: int) -> bool:
+    """Whether each array can be one sequence, of steps of so many axes or of one number a step."""
     grids = list(data.values())
     kinds = {grid.dtype.kind for grid in grids}
     ranks = {len(grid.shape) for grid in grids}
     if kinds <= {"i", "u"} and ranks == {1}:
         return True
-    if kinds != {"f"} or ranks not in ({1}, {2}):
+    if kinds != {"f"} or ranks not in ({1}, {axes + 1}):
         return False
     return len({grid.shape[1:] for grid in grids}) == 1 and (
-        ranks == {2} or all(re.fullmatch(r"arr_\d+", name) for name in data)
+        ranks == {axes + 1} or all(re.fullmatch(r"arr_\d+", name) for name in data)
     )
 
 
@@ -119,7 +130,7 @@ def _each(data: Mapping[str, Grid]) -> Found:
     every = tuple(slice(0, size) for size in tail)
     ragged = Ragged(
         np.array([grid.shape[0] for grid in grids], np.int64),
-        tail[0] if tail else None,
+        tail,
         np.result_type(*(grid.dtype for grid in grids)),
         lambda row, start, stop: grids[row].read((slice(start, stop), *every)),
     )

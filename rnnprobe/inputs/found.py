@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from rnnprobe.inputs.vocabulary import Vocabulary
 
 Say: TypeAlias = Callable[[str], None]
-Place: TypeAlias = Callable[[int, int, int | None], str]
-"""`place(sequence, step, column)`: where a value lies, in the words of its file; the column is None where a step is one
-number."""
+Place: TypeAlias = Callable[[int, int, tuple[int, ...]], str]
+"""`place(sequence, step, position)`: where a value lies, in the words of its file; the position within a step is empty
+where a step is one number."""
+
+
+def within(position: tuple[int, ...]) -> str:
+    """Where in a step a value lies, for the end of a place."""
+    return f", feature {position[0]}" if len(position) == 1 else f" at {list(position)}" if position else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +94,31 @@ class Ragged:
 
     Attributes:
         lengths: `[sequences]`, int64.
-        width: numbers a step, or None where a step is one number.
+        shape: of a step; `()` where it is one number.
         dtype: integers or floats.
-        read: `read(sequence, start, stop)` returns `[stop - start]` or `[stop - start, width]`, within its length.
+        read: `read(sequence, start, stop)` returns `[stop - start, *shape]`, within its length.
     """
 
     lengths: NDArray[np.int64]
-    width: int | None
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[int, int, int], Array]
 
     @property
     def words(self) -> str:
         """Dtype and shape, as an error prints them."""
-        axes = "time" if self.width is None else f"time, {self.width}"
+        axes = ", ".join(["time", *map(str, self.shape)])
         return f"{len(self.lengths)} sequence{'s' * (len(self.lengths) != 1)} of {self.dtype} [{axes}]"
 
 
 def joined(values: Array, lengths: NDArray[np.int64]) -> Ragged:
-    """Ragged sequences that lie one behind the other in `values`, `[steps of all]` or `[steps of all, width]`."""
+    """Ragged sequences that lie one behind the other in `values`, `[steps of all, *shape]`."""
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    width = None if values.ndim == 1 else values.shape[1]
     return Ragged(
-        lengths, width, values.dtype, lambda row, start, stop: values[starts[row] + start : starts[row] + stop]
+        lengths,
+        values.shape[1:],
+        values.dtype,
+        lambda row, start, stop: values[starts[row] + start : starts[row] + stop],
     )
 
 
@@ -125,7 +132,8 @@ class Found:
         lengths: those that the file gives.
         written: the numbers were decimals in a text, so that 3 may be an id or a float.
         text: they are ids that a vocabulary gave to a text.
-        place: where a value lies, or None: sequence, step and column are all there is to say.
+        place: where a value lies, or None: sequence, step and position are all there is to say.
+        across: of a table, the other reading of it, where there is one: each row is a sequence, each cell a step.
     """
 
     data: Grid | Ragged
@@ -134,23 +142,38 @@ class Found:
     written: bool = False
     text: bool = False
     place: Place | None = None
+    across: Found | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user said about a file.
+    """What the user said about a file, and what is sought in it.
 
     Attributes:
         vocabulary: for text.
         by: one of `rnnprobe.inputs.text.BY`.
         unknown: the id for what the vocabulary lacks, or None: an error.
         say: takes a line for the user.
+        name: of the network's input, under which an array may be stored; or empty.
+        axes: of a step of floats: 1 where it is a row of features, 0 where it is one number.
+        ids: whether ids mean something to the network.
+        fixed: the network takes sequences of one length there; lengths that are given for several inputs alike don't
+            count for it.
     """
 
     say: Say
     vocabulary: Vocabulary | None = None
     by: str = "char"
     unknown: int | None = None
+    name: str = ""
+    axes: int = 1
+    ids: bool = True
+    fixed: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The input's name, and its last component."""
+        return tuple(dict.fromkeys(name for name in (self.name, self.name.rpartition("/")[2]) if name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +185,15 @@ class Reader:
         suffixes: of its files.
         matches: `matches(head)`: do the first bytes of a file look like it? Asked where a suffix does not tell.
         read: `read(file, request)`. Raises `BadInput`, `Refused` or `OutOfResources`, naming file and place.
+        several: `several(file, requests)`: what the file holds for each of several inputs, by their names; None where
+            its files hold one input alone. Raises likewise.
     """
 
     name: str
     suffixes: tuple[str, ...]
     matches: Callable[[bytes], bool]
     read: Callable[[File, Request], Found]
+    several: Callable[[File, Mapping[str, Request]], dict[str, Found]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +202,18 @@ class Sequences:
 
     Attributes:
         lengths: `[sequences]`, int64, each at least 1.
-        width: features a step, or None: ids.
+        shape: of a step of floats, or None: ids.
         dtype: of what the batches load: int64 for ids, else a float.
         read: `read(sequence, count, start, stop)` returns the steps of `count` sequences that follow each other,
-            `[count, stop - start]` or `[count, stop - start, width]` in the stored dtype; past a length, anything.
+            `[count, stop - start, *shape]` in the stored dtype, ids without a shape; past a length, anything.
         place: where a value lies.
+        named: the names are the user's own; else they count the sequences.
     """
 
     names: tuple[str, ...]
     lengths: NDArray[np.int64]
-    width: int | None
+    shape: tuple[int, ...] | None
     dtype: np.dtype[Any]
     read: Callable[[int, int, int, int], Array]
     place: Place
+    named: bool = False

@@ -7,7 +7,7 @@ https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ from rnnprobe.formats.natural import natural
 from rnnprobe.inputs.collection import gather
 from rnnprobe.inputs.file import File
 from rnnprobe.inputs.found import Found, Grid, Reader, Request
+from rnnprobe.inputs.named import gather_each
 from rnnprobe.types import Array
 
 Node: TypeAlias = Any
@@ -45,6 +46,11 @@ def read(file: File, request: Request) -> Found:
             arrays = {last: _grid(file, node, path)}
     inner = File(file.path, file.size, file.suffix, "", file.opener)
     return gather(inner, arrays, request)
+
+
+def several(file: File, requests: Mapping[str, Request]) -> dict[str, Found]:
+    """The datasets or groups of each of several inputs."""
+    return gather_each(tree(file), requests, file.path)
 
 
 def tree(file: File) -> dict[str, Grid]:
@@ -190,4 +196,4 @@ def _problem(file: File, dataset: Node, path: str) -> RnnprobeError | None:
     return None
 
 
-HDF5 = Reader("hdf5", (".h5", ".hdf5", ".hdf", ".he5", ".nc"), lambda head: head.startswith(b"\x89HDF"), read)
+HDF5 = Reader("hdf5", (".h5", ".hdf5", ".hdf", ".he5", ".nc"), lambda head: head.startswith(b"\x89HDF"), read, several)

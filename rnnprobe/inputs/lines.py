@@ -1,24 +1,29 @@
 """`.jsonl`: a line a sequence.
 
 A line is a list of ids (or of numbers, for a network whose steps are one number), a list of steps (each a list of
-numbers), a list of tokens, a text, or an object with one of these under `ids`, `x`, `tokens` or `text`, and with
-`length` and `name` where there is more to say. All lines are of one kind. Blank lines count for nothing.
+numbers, nested where a step has several axes), a list of tokens, a text, or an object with one of these under `ids`,
+`x`, `tokens` or `text`, and with `length` and `name` where there is more to say. For a network of several inputs it is
+an object with one of these under the name of each. All lines are of one kind. Blank lines count for nothing.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Reader, Request, joined
+from rnnprobe.inputs.found import Found, Reader, Request, joined, within
+from rnnprobe.inputs.named import Fields, inside
 from rnnprobe.inputs.text import encode, tokens_to_ids
 from rnnprobe.types import Array
 
 KINDS = ("ids", "x", "tokens", "text")
+_AXES = 8  # of a step
 
 
 @dataclass(slots=True)
@@ -38,10 +43,48 @@ class _Lines:
 def read(file: File, request: Request) -> Found:
     """The sequences, in memory."""
     lines = _Lines(file, request)
+    for number, value in _values(file):
+        _take(lines, value, number)
+    return _found(lines)
+
+
+def several(file: File, requests: Mapping[str, Request]) -> dict[str, Found]:
+    """What the lines hold for each input, in fields of its name; `name` and `length` count for all."""
+    lines = {name: _Lines(file, request) for name, request in requests.items()}
+    for number, value in _values(file):
+        if not isinstance(value, dict):
+            raise file.bad(
+                f"line {number} holds {_type(value)}; expected an object with a field for each of {', '.join(lines)}"
+            )
+        own = {key: item for key, item in value.items() if key not in ("name", "length") or key in requests}
+        try:
+            fields = Fields.of(own, requests)
+        except BadInput as exc:
+            raise file.bad(f"line {number} {exc.message}", hint=exc.hint) from exc
+        for name, key in fields.keys.items():
+            title = None if "name" in requests else value.get("name")
+            common = None if "length" in requests or requests[name].fixed else value.get("length")
+            length = value[fields.lengths[name]] if name in fields.lengths else common
+            with inside(name):
+                _add(lines[name], "", value[key], title, length, number)
+    result = {}
+    for name, each in lines.items():
+        with inside(name):
+            result[name] = _found(each)
+    return result
+
+
+def _values(file: File) -> Iterator[tuple[int, Any]]:
+    """The lines that are not blank, counted from 1."""
     with file.buffered() as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                _take(lines, _parse(file, line, number), number)
+                yield number, _parse(file, line, number)
+
+
+def _found(lines: _Lines) -> Found:
+    """What all lines give."""
+    file, request = lines.file, lines.request
     if not lines.arrays:
         raise file.bad("holds no line with a sequence")
     if lines.ignored:
@@ -50,8 +93,8 @@ def read(file: File, request: Request) -> Found:
         name = next(name for index, name in enumerate(lines.names) if name in lines.names[:index])
         raise file.bad(f"two sequences are named {name!r}")
 
-    def place(row: int, step: int, column: int | None) -> str:
-        return f"line {lines.numbers[row]}, step {step}" + ("" if column is None else f", feature {column}")
+    def place(row: int, step: int, position: tuple[int, ...]) -> str:
+        return f"line {lines.numbers[row]}, step {step}{within(position)}"
 
     lengths = np.array([len(array) for array in lines.arrays], np.int64)
     values = np.concatenate(lines.arrays)
@@ -82,19 +125,33 @@ def _parse(file: File, line: bytes, number: int) -> Any:
 
 
 def _take(lines: _Lines, value: Any, number: int) -> None:
-    """One line."""
-    file = lines.file
+    """One line of a file for one input."""
     given = ""
     name = length = None
     if isinstance(value, dict):
         keys = [key for key in KINDS if key in value]
+        own = [key for key in lines.request.names if key in value and key not in ("name", "length")]
+        if not keys and own:
+            return _take_own(lines, value, own[0], number)
         if len(keys) != 1:
             what = f"holds {' and '.join(keys)}" if keys else f"has the fields {', '.join(list(value)[:12]) or 'none'}"
-            raise file.bad(f"line {number} {what}; expected one of {', '.join(KINDS)}")
+            raise lines.file.bad(f"line {number} {what}; expected one of {', '.join(KINDS)}")
         given = keys[0]
         name, length = value.get("name"), value.get("length")
         lines.ignored |= value.keys() - {given, "name", "length"}
         value = value[given]
+    _add(lines, given, value, name, length, number)
+
+
+def _take_own(lines: _Lines, value: dict[str, Any], key: str, number: int) -> None:
+    """One object that holds the sequence under the name of the network's input."""
+    lines.ignored |= value.keys() - {key, "name", "length"}
+    _add(lines, "", value[key], value.get("name"), value.get("length"), number)
+
+
+def _add(lines: _Lines, given: str, value: Any, name: Any, length: Any, number: int) -> None:
+    """One sequence."""
+    file = lines.file
     kind, array = _array(lines, value, given, number)
     lines.kind = lines.kind or kind
     if kind != lines.kind or (lines.arrays and array.shape[1:] != lines.arrays[0].shape[1:]):
@@ -124,7 +181,9 @@ def _name(file: File, name: Any, number: int) -> str:
 
 
 def _words(kind: str, array: Array) -> str:
-    return f"steps of {array.shape[1]} numbers" if kind == "steps" else kind
+    if kind != "steps":
+        return kind
+    return f"steps of {array.shape[1]} numbers" if array.ndim == 2 else f"steps {list(array.shape[1:])}"
 
 
 def _array(lines: _Lines, value: Any, given: str, number: int) -> tuple[str, Array]:
@@ -158,17 +217,35 @@ def _expected(given: str, types: set[type]) -> str:
 
 
 def _steps(file: File, rows: list[list[Any]], where: str) -> Array:
-    width = len(rows[0])
+    """Steps of the shape of the first."""
+    shape: list[int] = []
+    item: Any = rows[0]
+    while isinstance(item, list):
+        shape.append(len(item))
+        item = item[0] if item else None
+    if len(shape) > _AXES:
+        raise file.bad(f"{where} holds steps of {len(shape)} axes; expected at most {_AXES}")
     for step, row in enumerate(rows):
-        if len(row) != width:
-            raise file.bad(f"{where}, step {step} has {len(row)} numbers; expected {width}, as in step 0")
-        for column, item in enumerate(row if not set(map(type, row)) <= {int, float} else ()):
-            if type(item) not in (int, float):
-                raise file.bad(f"{where}, step {step}, feature {column} holds {_type(item)}; expected a number")
+        _check_step(file, row, shape, f"{where}, step {step}", ())
     try:
         return np.array(rows, np.float64)
     except OverflowError as exc:
         raise file.bad(f"{where} holds an integer that is too large for a float") from exc
+
+
+def _check_step(file: File, items: list[Any], shape: list[int], where: str, position: tuple[int, ...]) -> None:
+    """Refuses a step, or what lies at `position` in it, that is not of the shape of the first."""
+    if len(items) != shape[0]:
+        at = f" at {list(position)}" if position else ""
+        what = "lists" if len(shape) > 1 else "numbers"
+        raise file.bad(f"{where} has {len(items)} {what}{at}; expected {shape[0]}, as in step 0")
+    kinds = {list} if len(shape) > 1 else {int, float}
+    if not set(map(type, items)) <= kinds:
+        index, item = next((index, item) for index, item in enumerate(items) if type(item) not in kinds)
+        expected = f"a list of {shape[1]}, as in step 0" if len(shape) > 1 else "a number"
+        raise file.bad(f"{where}{within((*position, index))} holds {_type(item)}; expected {expected}")
+    for index, item in enumerate(items if len(shape) > 1 else ()):
+        _check_step(file, item, shape[1:], where, (*position, index))
 
 
 def _numbers(file: File, values: list[Any], where: str) -> Array:
@@ -188,4 +265,4 @@ def _type(value: Any) -> str:
     return names[type(value)] + (f" ({value[:20]!r})" if isinstance(value, str) else "")
 
 
-JSONL = Reader("jsonl", (".jsonl", ".ndjson"), lambda head: head.lstrip()[:1] in (b"[", b"{"), read)
+JSONL = Reader("jsonl", (".jsonl", ".ndjson"), lambda head: head.lstrip()[:1] in (b"[", b"{"), read, several)

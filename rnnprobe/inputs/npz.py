@@ -7,12 +7,14 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 from rnnprobe.errors import OutOfResources
 from rnnprobe.inputs import npy
 from rnnprobe.inputs.collection import gather
 from rnnprobe.inputs.file import File
 from rnnprobe.inputs.found import Found, Grid, Reader, Request
+from rnnprobe.inputs.named import below, gather_each
 from rnnprobe.types import Array
 
 UNPACKED_LIMIT = 1 << 30
@@ -27,6 +29,11 @@ _BROKEN = (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, Ov
 def read(file: File, request: Request) -> Found:
     """The array that the key names; else `x` or `ids` with `lengths` and `names`; else an array for each sequence."""
     return gather(file, arrays(file), request)
+
+
+def several(file: File, requests: Mapping[str, Request]) -> dict[str, Found]:
+    """The arrays of each of several inputs."""
+    return gather_each(below(arrays(file), file.key), requests, file.path)
 
 
 def arrays(file: File) -> dict[str, Grid]:
@@ -123,4 +130,4 @@ def _inflate(file: File, member: zipfile.ZipInfo, start: int, size: int, name: s
     return bytes(out)
 
 
-NPZ = Reader("npz", (".npz",), lambda head: head.startswith(b"PK"), read)
+NPZ = Reader("npz", (".npz",), lambda head: head.startswith(b"PK"), read, several)

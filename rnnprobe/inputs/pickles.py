@@ -212,9 +212,10 @@ def _int(machine: _Machine) -> Any:
 
 
 def _decimal(line: bytes) -> int:
-    if len(line) > 40:
+    digits = line.removesuffix(b"L")
+    if len(digits.removeprefix(b"-")) > 40:
         raise BadInput("the pickle holds an integer of more than 40 digits")
-    return int(line.removesuffix(b"L"))
+    return int(digits)
 
 
 def _long(layout: str) -> Callable[[_Machine], int]:

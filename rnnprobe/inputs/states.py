@@ -14,12 +14,13 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from rnnprobe.cells.layers import signal_sizes
+from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.errors import BadInput, RnnprobeError
 from rnnprobe.inputs import hdf5, npy, npz
 from rnnprobe.inputs.collection import listed
 from rnnprobe.inputs.file import File, locate
 from rnnprobe.inputs.found import Grid, Request, Say, memory
+from rnnprobe.inputs.named import below
 from rnnprobe.recover.stacks import compute_dtype
 from rnnprobe.types import Array, Layer
 
@@ -34,13 +35,14 @@ def _silent(line: str) -> None:
 def read(
     source: object, layers: tuple[Layer, ...], sequences: int, *, say: Say = _silent
 ) -> dict[str, dict[str, Array]]:
-    """Layer → state → `[sequences, size]`, in the dtype that the network computes with (float64 or float32).
+    """Layer → state → `[sequences, *shape]`, in the dtype that the network computes with (float64 or float32).
 
     Args:
         source: a path (`.npz`, `.npy`, HDF5, with `:key` for a group in it, a trace), a mapping of arrays (by
             `layer/state`, or nested), or an array for a single layer that has one state.
-        layers: those that run. A layer of which nothing is given starts from zeros, and that is said.
-        sequences: how many; an array `[size]` or `[1, size]` counts for each of them.
+        layers: those that run. A layer of which nothing is given starts from zeros, and that is said; one that
+            the model itself starts from other states is left out.
+        sequences: how many; an array `[*shape]` or `[1, *shape]` counts for each of them.
 
     Raises:
         BadInput: a name, a structure, a shape or a dtype is not what the cell wants: the error says what it wants.
@@ -71,7 +73,10 @@ def _file(file: File, say: Say) -> dict[str, Grid]:
     if file.suffix == ".npz" or npz.NPZ.matches(head):
         arrays = npz.arrays(file)
         if file.key:
-            arrays = _below(arrays, file.key)
+            try:
+                arrays = below(arrays, file.key)
+            except BadInput as exc:
+                raise file.bad(exc.message) from exc
     elif file.suffix in hdf5.HDF5.suffixes or hdf5.HDF5.matches(head):
         arrays = hdf5.tree(file)
     else:
@@ -79,12 +84,6 @@ def _file(file: File, say: Say) -> dict[str, Grid]:
     if not arrays:
         raise file.bad(f"holds no array{f' at {file.key}' if file.key else ''}")
     return arrays
-
-
-def _below(arrays: Mapping[str, Grid], key: str) -> dict[str, Grid]:
-    prefix = key.strip("/") + "/"
-    found = {name.removeprefix(prefix): grid for name, grid in arrays.items() if name.startswith(prefix)}
-    return found or ({_WHOLE: arrays[key.strip("/")]} if key.strip("/") in arrays else {})
 
 
 def _memory(source: object) -> dict[str, Grid]:
@@ -114,24 +113,39 @@ def _states(
     used: set[str] = set()
     absent: list[str] = []
     for layer in layers:
-        sizes = {state: signal_sizes(layer)[state] for state in layer.cell.states}
-        found = {state: _name_of(layer.name, state, arrays, alone, len(sizes) == 1) for state in sizes}
+        shapes = _shapes(layer)
+        found = {state: _name_of(layer.name, state, arrays, alone, len(shapes) == 1) for state in shapes}
         used |= {name for name in found.values() if name is not None}
         lacking = [state for state, name in found.items() if name is None]
-        if lacking and (len(lacking) < len(sizes) or _looks_meant(layer.name, arrays, alone)):
-            raise _structure(layer, sizes, lacking, arrays, sequences)
+        if lacking and (len(lacking) < len(shapes) or _looks_meant(layer.name, arrays, alone)):
+            raise _structure(layer, shapes, lacking, arrays, sequences)
+        if lacking and layer.initial:
+            continue
         if lacking:
             absent.append(layer.name)
+        elif layer.initial:
+            say(f"in the model {layer.name} starts from {_wired(layer)}; here it starts from the states given")
         result[layer.name] = {
-            state: np.zeros((sequences, size), dtype)
+            state: np.zeros((sequences, *shape), dtype)
             if name is None
-            else _fitted(layer, state, size, arrays[name], sequences, dtype, say)
-            for (state, size), name in zip(sizes.items(), found.values(), strict=True)
+            else _fitted(layer, state, shape, arrays[name], sequences, dtype, say)
+            for (state, shape), name in zip(shapes.items(), found.values(), strict=True)
         }
     _check_names(arrays, used, layers)
     if absent:
         say(f"no initial state is given for {', '.join(absent)}: zeros")
     return result
+
+
+def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
+    """State → its shape."""
+    shapes = signal_shapes(layer)
+    return {state: shapes[state] for state in layer.cell.states}
+
+
+def _wired(layer: Layer) -> str:
+    sources = dict.fromkeys(source for feed in layer.initial.values() for source in feed.sources)
+    return f"the states of {' and '.join(sources)}"
 
 
 def _name_of(layer: str, state: str, arrays: Mapping[str, Grid], alone: bool, single: bool) -> str | None:
@@ -153,9 +167,9 @@ def _looks_meant(layer: str, arrays: Mapping[str, Grid], alone: bool) -> bool:
     return alone or any(name == layer or name.removeprefix("layers/").startswith(f"{layer}/") for name in arrays)
 
 
-def _wants(layer: Layer, sizes: Mapping[str, int], sequences: int) -> str:
+def _wants(layer: Layer, shapes: Mapping[str, tuple[int, ...]], sequences: int) -> str:
     """What a cell starts from, in words."""
-    states = [f"{state} [{sequences}, {size}]" for state, size in sizes.items()]
+    states = [f"{state} {[sequences, *shape]}" for state, shape in shapes.items()]
     if len(states) == 1:
         return f"the state of {layer.name}, a {layer.cell.title}, is one array: {states[0]}"
     kind = "a pair" if len(states) == 2 else f"{len(states)} arrays"
@@ -163,39 +177,50 @@ def _wants(layer: Layer, sizes: Mapping[str, int], sequences: int) -> str:
 
 
 def _structure(
-    layer: Layer, sizes: Mapping[str, int], lacking: list[str], arrays: Mapping[str, Grid], sequences: int
+    layer: Layer, shapes: Mapping[str, tuple[int, ...]], lacking: list[str], arrays: Mapping[str, Grid], sequences: int
 ) -> BadInput:
     """The error for states of another structure than the cell's."""
     only = next(iter(arrays.values()), None)
     given = f"one array {only.words}" if only and list(arrays) == [_WHOLE] else listed(arrays) or "nothing"
-    message = f"{_wants(layer, sizes, sequences)}; given: {given}"
-    call = ", ".join(f"{state}=…" for state in sizes)
-    hint = f"np.savez(FILE, {call}); in a stack name them '{layer.name}/{next(iter(sizes))}' …"
-    if only and len(arrays) == 1 and len(sizes) > 1 and only.shape and only.shape[-1] == sum(sizes.values()):
-        first, size = next(iter(sizes.items()))
+    message = f"{_wants(layer, shapes, sequences)}; given: {given}"
+    call = ", ".join(f"{state}=…" for state in shapes)
+    hint = f"np.savez(FILE, {call}); in a stack name them '{layer.name}/{next(iter(shapes))}' …"
+    width = sum(shape[-1] for shape in shapes.values())
+    if only and len(arrays) == 1 and len(shapes) > 1 and only.shape and only.shape[-1] == width:
+        first, shape = next(iter(shapes.items()))
+        rows = ":" if len(shape) == 1 else "..."
         hint = (
-            f"a state of state_is_tuple=False is {' and '.join(sizes)} side by side: "
-            f"np.savez(FILE, {first}=state[:, :{size}], {list(sizes)[1]}=state[:, {size}:])"
+            f"a state of state_is_tuple=False is {' and '.join(shapes)} side by side: "
+            f"np.savez(FILE, {first}=state[{rows}, :{shape[-1]}], {list(shapes)[1]}=state[{rows}, {shape[-1]}:])"
         )
-    elif len(lacking) < len(sizes):
+    elif len(lacking) < len(shapes):
         message = f"{message}; {' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing"
     return BadInput(message, hint=hint)
 
 
-def _fitted(layer: Layer, state: str, size: int, grid: Grid, sequences: int, target: np.dtype[Any], say: Say) -> Array:
-    """A state as `[sequences, size]` of the dtype `target`."""
+def _fitted(
+    layer: Layer,
+    state: str,
+    shape: tuple[int, ...],
+    grid: Grid,
+    sequences: int,
+    target: np.dtype[Any],
+    say: Say,
+) -> Array:
+    """A state as `[sequences, *shape]` of the dtype `target`."""
     what = f"{layer.name}/{state}"
+    wanted = (sequences, *shape)
     grid.check()
     if grid.dtype.kind == "b":
-        raise BadInput(f"{what} is {grid.words}; expected floats [{sequences}, {size}]")
-    if grid.shape not in ((size,), (1, size), (sequences, size)):
+        raise BadInput(f"{what} is {grid.words}; expected floats {list(wanted)}")
+    if grid.shape not in (shape, (1, *shape), wanted):
         raise BadInput(
-            f"{what} is {grid.words}; expected [{sequences}, {size}], a row for each sequence, or [{size}] for all",
-            hint=_axes_hint(layer, state, grid.shape, size),
+            f"{what} is {grid.words}; expected {list(wanted)}, a row for each sequence, or {list(shape)} for all",
+            hint=_axes_hint(layer, state, grid.shape, shape),
         )
     values = grid.whole()
-    if grid.shape == (1, size) and sequences > 1:
-        say(f"{what} is [1, {size}]: each of the {sequences} sequences starts from it")
+    if grid.shape == (1, *shape) and sequences > 1:
+        say(f"{what} is {list(grid.shape)}: each of the {sequences} sequences starts from it")
     if values.dtype.kind != "f" or values.dtype.itemsize > target.itemsize:
         say(f"{what} is {grid.dtype}: it is converted to {target}")
     with np.errstate(over="ignore"):
@@ -203,15 +228,14 @@ def _fitted(layer: Layer, state: str, size: int, grid: Grid, sequences: int, tar
     bad = np.argwhere(~np.isfinite(converted))
     if len(bad):
         say(f"{what} holds {converted[tuple(bad[0])]} at {bad[0].tolist()}")
-    return np.array(np.broadcast_to(converted, (sequences, size)))
+    return np.array(np.broadcast_to(converted, wanted))
 
 
-def _axes_hint(layer: Layer, state: str, shape: tuple[int, ...], size: int) -> str:
-    others = {name: signal_sizes(layer)[name] for name in layer.cell.states if name != state}
-    if len(shape) == 3:
+def _axes_hint(layer: Layer, state: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    if len(found) == len(shape) + 2:
         return "states have no time axis: give those of one step"
-    for name, other in others.items():
-        if shape and shape[-1] == other != size:
+    for name, other in _shapes(layer).items():
+        if name != state and found[-len(other) :] == other != shape:
             return f"{name} has that width: the two may be swapped"
     return ""
 

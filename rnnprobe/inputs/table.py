@@ -2,7 +2,8 @@
 
 A first row that is not all numbers is the header. Sequences stand one below the other: parted by blank lines, or told
 apart by a column that the header calls `sequence` (its text names the sequence; its rows stand together). One column of
-whole numbers may be ids. The delimiter is a tab in `.tsv`; else whichever of `;`, `,` and tab the first row holds, else
+whole numbers may be ids. Where a row can't be a step, since the network's steps are ids or single numbers, a row is a
+sequence. The delimiter is a tab in `.tsv`; else whichever of `;`, `,` and tab the first row holds, else
 white space, as `np.savetxt` writes it.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Reader, Request, joined
+from rnnprobe.inputs.found import Found, Ragged, Reader, Request, joined
 from rnnprobe.types import Array
 
 SEQUENCE = "sequence"
@@ -48,7 +49,12 @@ class _Table:
 
 
 def read(file: File, request: Request) -> Found:
-    """The numbers as float64 (as int64 where there is one column of whole ones)."""
+    """The numbers as float64."""
+    if request.axes > 1:
+        raise file.bad(
+            f"is a table, whose steps are rows; the network takes steps of {request.axes} axes",
+            hint=".npy, .npz, HDF5 and nested lists in .jsonl hold those",
+        )
     table = _Table(file)
     fresh = True  # the next row begins a sequence
     for number, row in _rows(file):
@@ -182,11 +188,28 @@ def _found(table: _Table) -> Found:
     starts = np.cumsum(lengths) - lengths
     columns = [index for index in range(table.width) if index != table.key]
 
-    def place(row: int, step: int, column: int | None) -> str:
-        return f"line {lines[starts[row] + step]}, {table.column(columns[column or 0])}"
+    def place(row: int, step: int, position: tuple[int, ...]) -> str:
+        return f"line {lines[starts[row] + step]}, {table.column(columns[position[0] if position else 0])}"
 
     data = joined(values[:, 0] if width == 1 else values, lengths)
-    return Found(data, tuple(table.names) or None, written=True, place=place)
+    names = tuple(table.names) or None
+    across = None
+    if len(lengths) == 1 or lengths.max() == 1:  # rows that were put together are steps of one sequence
+        across = _across(
+            values, names if lengths.max() == 1 else None, lines, [table.column(index) for index in columns]
+        )
+    return Found(data, names, written=True, place=place, across=across)
+
+
+def _across(values: Array, names: tuple[str, ...] | None, lines: Array, columns: list[str]) -> Found:
+    """Each row a sequence, each cell a step."""
+    data = Ragged(
+        np.full(len(values), len(columns), np.int64),
+        (),
+        values.dtype,
+        lambda row, start, stop: values[row, start:stop],
+    )
+    return Found(data, names, written=True, place=lambda row, step, _: f"line {lines[row]}, {columns[step]}")
 
 
 def looks_numeric(head: bytes) -> bool:

@@ -111,6 +111,8 @@ def tokens_to_ids(tokens: Sequence[str], request: Request, file: File, where: st
 def _vocabulary(request: Request, file: File) -> Vocabulary:
     if request.by not in BY:
         raise BadInput(f"--by {request.by} is not known; expected one of {', '.join(BY)}")
+    if not request.ids:
+        raise file.bad("is text, which becomes ids; the network takes floats there")
     if request.vocabulary is None:
         raise file.bad(
             "is text, which needs a vocabulary to become ids",

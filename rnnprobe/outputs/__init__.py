@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rnnprobe.errors import BadInput, CannotWrite
-from rnnprobe.outputs import atomic, layout
+from rnnprobe.outputs import atomic, fields
 from rnnprobe.outputs.blocks import Tallied, Tally
 from rnnprobe.outputs.memory import MemorySink, collect
 from rnnprobe.outputs.output import Destination, Output, Settings, Sink, by_suffix
-from rnnprobe.outputs.summary import SignalSummary, SummarySink, summarise
+from rnnprobe.outputs.summary import OutcomeSummary, SignalSummary, SummarySink, summarise
 from rnnprobe.outputs.trace import LayerTrace, Trace, load
 from rnnprobe.types import Recording
 
@@ -105,7 +105,7 @@ def open(
     how = settings(dtype, compress)
     place = destination if isinstance(destination, Destination) else check(destination, force=force)
     atomic.need(
-        place.path, place.target, 0 if how.compress else place.output.copies * layout.values_size(recording, how.dtype)
+        place.path, place.target, 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
     )
     try:
         with (
@@ -128,6 +128,7 @@ __all__ = [
     "Destination",
     "LayerTrace",
     "MemorySink",
+    "OutcomeSummary",
     "Output",
     "Settings",
     "SignalSummary",

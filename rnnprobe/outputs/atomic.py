@@ -139,17 +139,19 @@ def _name(temporary: Path, target: Path, *, force: bool) -> None:
 @contextmanager
 def _temporary(path: Path, target: Path) -> Iterator[tuple[int, Path]]:
     """A new, locked file beside `target`: its descriptor and its name, which is gone at the end."""
+    made: tuple[int, Path] | None = None
     try:
-        descriptor, temporary = _create(target)
-    except OSError as exc:
-        hint = "create the directory first" if isinstance(exc, FileNotFoundError) else ""
-        raise CannotWrite(f"can't be written: {exc.strerror}", path=path, hint=hint) from exc
-    try:
-        yield descriptor, temporary
+        try:
+            made = _create(target)
+        except OSError as exc:
+            hint = "create the directory first" if isinstance(exc, FileNotFoundError) else ""
+            raise CannotWrite(f"can't be written: {exc.strerror}", path=path, hint=hint) from exc
+        yield made
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        os.close(descriptor)
+        if made is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(made[1])
+            os.close(made[0])
 
 
 def _create(target: Path) -> tuple[int, Path]:
@@ -157,14 +159,17 @@ def _create(target: Path) -> tuple[int, Path]:
         tail = f"{_MARK}{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
         stem = os.fsdecode(os.fsencode(f".{target.name}")[: _LONGEST - len(tail)])
         temporary = target.with_name(stem + tail)
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
+        try:  # from before its creation: a signal may come at any moment
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             with suppress(OSError):  # a file system without locks: nobody sweeps there either
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_nlink:  # else swept away between its creation and its lock
                 return descriptor, temporary
+        except FileExistsError:
+            raise
         except BaseException:
-            os.unlink(temporary)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
         os.close(descriptor)
 

@@ -1,4 +1,4 @@
-"""Did every step of every layer come?"""
+"""Did every step of every layer come, and every output?"""
 
 from __future__ import annotations
 
@@ -18,20 +18,32 @@ class Tally:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._steps: Counter[tuple[int, str]] = Counter()
+        self._outcomes: Counter[tuple[int, str]] = Counter()
 
     def add(self, block: Block) -> None:
         """Counts a block."""
         for layer, recorded in block.signals.items():
             self._steps[block.batch.start, layer] += max((values.shape[0] for values in recorded.values()), default=0)
+        for name in block.outcomes:
+            self._outcomes[block.batch.start, name] += 1
 
     def check(self) -> None:
-        """Raises `RuntimeError` where steps are missing or came twice."""
-        for batch in self._recording.batches:
-            for layer in self._recording.layers:
+        """Raises `RuntimeError` where steps or outputs are missing or came twice."""
+        for layer in self._recording.layers:
+            lengths = self._recording.lengths.get(layer.name)
+            for batch in self._recording.batches:
+                rows = slice(batch.start, batch.start + len(batch.names))
+                expected = batch.steps if lengths is None else int(lengths[rows].max(initial=0))
                 found = self._steps[batch.start, layer.name]
-                if self._recording.signals[layer.name] and found != batch.steps:
+                if self._recording.signals[layer.name] and found != expected:
                     raise RuntimeError(
-                        f"{layer.name}: {found} steps recorded of the batch at {batch.start}, expected {batch.steps}"
+                        f"{layer.name}: {found} steps recorded of the batch at {batch.start}, expected {expected}"
+                    )
+        for outcome in self._recording.outcomes:
+            for batch in self._recording.batches:
+                if (times := self._outcomes[batch.start, outcome.name]) != 1:
+                    raise RuntimeError(
+                        f"{outcome.name}: the batch at {batch.start} gave this output {times} times, expected once"
                     )
 
 

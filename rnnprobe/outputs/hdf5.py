@@ -6,24 +6,25 @@ https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from rnnprobe.outputs import layout
+from rnnprobe.outputs import fields, layout, pieces
 from rnnprobe.outputs.casting import cast
+from rnnprobe.outputs.fields import Field, Group
 from rnnprobe.outputs.hdf5_file import filling
-from rnnprobe.outputs.layout import Field
 from rnnprobe.outputs.output import Settings, Sink
+from rnnprobe.outputs.pieces import Piece, Places
 from rnnprobe.outputs.worker import Worker
-from rnnprobe.types import Array, Batch, Block, Recording
+from rnnprobe.types import Block, Recording
 
 _CHUNK = 256 << 10
 """Bytes of a chunk: below the 1 MiB that readers cache, large enough to be written at the disk's own speed."""
@@ -33,70 +34,57 @@ _FEWEST_STEPS = 16
 _DIMENSION_ONLY = "This is a netCDF dimension but not a netCDF variable."
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """A stretch of a batch's input, `[batch, time, …]`."""
-
-    batch: Batch
-    start: int
-    values: Array
-
-
 class _Hdf5Sink:
-    def __init__(self, worker: Worker[Block | _Input]) -> None:
+    def __init__(self, worker: Worker[list[Piece]], places: Places) -> None:
         self._worker = worker
+        self._places = places
 
     def write(self, block: Block) -> None:
-        self._worker.put(block)
+        self._worker.put(list(self._places.pieces(block)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An array in the file, and what is known of it."""
+
+    array: h5py.Dataset
+    field: Field
 
 
 @contextmanager
 def open(descriptor: int, directory: Path, recording: Recording, settings: Settings) -> Iterator[Sink]:
     """A sink that writes to an empty file; see `Output.open`."""
+    groups = fields.groups(recording, settings.dtype)
+    places = Places(recording, groups)
 
-    def fill(file: h5py.File, items: Iterator[Block | _Input]) -> None:
-        arrays = _create(file, recording, settings)
-        paths = layout.paths(recording)
+    def fill(file: h5py.File, items: Iterator[list[Piece]]) -> None:
+        arrays = _create(file, recording, groups, settings)
         for item in items:
-            if isinstance(item, Block):
-                _put_block(arrays, paths, item)
-            else:
-                name = "ids" if item.batch.features is None else "x"
-                _put_steps(arrays[layout.INPUTS, name], item.batch, item.start, item.values)
+            for piece in item:
+                _put(arrays[piece.key], piece)
 
     with filling(descriptor, fill) as worker:
-        for batch in recording.batches:
-            for start, values in layout.input_pieces(batch):
-                worker.put(_Input(batch, start, values))
-        yield _Hdf5Sink(worker)
+        for piece in pieces.input_pieces(recording):
+            worker.put([piece])
+        yield _Hdf5Sink(worker, places)
 
 
-def _create(file: h5py.File, recording: Recording, settings: Settings) -> dict[tuple[str, str], h5py.Dataset]:
-    """Every group and array, with its attributes; the arrays by group and name."""
+def _create(
+    file: h5py.File, recording: Recording, groups: Sequence[Group], settings: Settings
+) -> dict[tuple[str, str], _Place]:
+    """Every group and array, with its attributes and what is known beforehand; the arrays by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
     for name, size in (("sequence", recording.sequences), ("time", recording.steps)):
         scales[name] = _scale(file, name, size)
-    widths = [
-        field.shape[-1] * np.dtype(field.dtype).itemsize
-        for layer in recording.layers
-        for field in layout.fields(recording, layer, settings.dtype)
-        if field.kind
-    ]
-    shaper = _Chunks(recording, sum(widths), len(widths))
+    shaper = _Chunks(recording, [one for group in groups for one in group.fields])
     arrays = {}
-    inputs = file.create_group(layout.INPUTS, track_order=True)
-    for field in layout.input_fields(recording):
-        arrays[layout.INPUTS, field.name] = _array(inputs, field, dict(scales), settings, shaper)
-    _fill_inputs(arrays, recording)
-    file.create_group(layout.LAYERS, track_order=True)
-    paths = layout.paths(recording)
-    for layer in recording.layers:
-        group = _group(file, paths[layer.name])
-        _attach_attributes(group, layout.layer_attributes(layer))
-        own = dict(scales)
-        for field in layout.fields(recording, layer, settings.dtype):
-            arrays[paths[layer.name], field.name] = _array(group, field, own, settings, shaper)
+    for group in groups:
+        here = _group(file, group.path)
+        _attach_attributes(here, group.attributes)
+        own = {name: scale for name, scale in scales.items() if name != "time" or not group.own_time}
+        for field in group.fields:
+            arrays[group.path, field.name] = _Place(_array(here, field, own, settings, shaper), field)
     _attach_attributes(file.create_group(layout.VERIFICATION), recording.verification)
     return arrays
 
@@ -112,7 +100,7 @@ def _attach_attributes(target: Any, attributes: Mapping[str, Any]) -> None:
     for key, value in attributes.items():
         if isinstance(value, str):
             value = layout.storable(value)
-        elif isinstance(value, list):
+        elif isinstance(value, list) and not (value and isinstance(value[0], int)):
             value = np.array(value, dtype=h5py.string_dtype())
         target.attrs.create(layout.storable(key), value)
 
@@ -133,8 +121,8 @@ def _array(
         dtype: Any = h5py.string_dtype()
     else:
         dtype = np.dtype(field.dtype)
-        options["fillvalue"] = layout.NO_ID if field.name == "ids" else 0 if dtype.kind == "i" else np.nan
-        if "time" in field.dimensions and field.nbytes:
+        options["fillvalue"] = field.fill
+        if field.lengths is not None and field.nbytes:
             options |= shaper.options(field)
             if settings.compress is not None:
                 options |= {"compression": "gzip", "compression_opts": settings.compress, "shuffle": True}
@@ -145,6 +133,8 @@ def _array(
         array.dims[axis].attach_scale(scales[name])
     if field.kind:
         array.attrs["kind"] = field.kind
+    if field.known is not None and len(field.known):
+        array[:] = [layout.storable(text) for text in field.known] if field.dtype == "string" else field.known
     return array
 
 
@@ -155,14 +145,16 @@ class _Chunks:
     shorter the stretch, so that all chunks that are begun and not full fit the memory set aside for them.
     """
 
-    def __init__(self, recording: Recording, row: int, arrays: int) -> None:
+    def __init__(self, recording: Recording, every: Sequence[Field]) -> None:
+        rows = [one.row for one in every if one.kind]
         self._batch = max((len(batch.names) for batch in recording.batches), default=1)
-        self._steps_open = _OPEN_CHUNKS // max(1, row * self._batch)
-        self._share = _OPEN_CHUNKS // max(1, arrays)
+        self._steps_open = _OPEN_CHUNKS // max(1, sum(rows) * self._batch)
+        self._share = _OPEN_CHUNKS // max(1, len(rows))
 
     def options(self, field: Field) -> dict[str, Any]:
-        row = prod(field.shape[2:]) * np.dtype(field.dtype).itemsize
-        most = max(_FEWEST_STEPS, min(_CHUNK // row, self._steps_open))
+        row = field.row
+        fewest = max(1, min(_FEWEST_STEPS, _CHUNK // row))
+        most = max(fewest, min(_CHUNK // row, self._steps_open))
         steps = min(field.shape[1], most)
         sequences = max(1, min(field.shape[0], self._batch, _CHUNK // (steps * row))) if steps < most else 1
         size = sequences * steps * row
@@ -175,47 +167,30 @@ class _Chunks:
         }
 
 
-def _fill_inputs(arrays: Mapping[tuple[str, str], h5py.Dataset], recording: Recording) -> None:
-    if recording.sequences:
-        lengths = np.concatenate([batch.lengths for batch in recording.batches])
-        arrays[layout.INPUTS, "lengths"][:] = lengths
-        arrays[layout.INPUTS, "names"][:] = [layout.storable(n) for batch in recording.batches for n in batch.names]
-    if (layout.INPUTS, "tokens") in arrays:
-        arrays[layout.INPUTS, "tokens"][:] = [layout.storable(token) for token in layout.tokens(recording)]
-
-
-def _put_block(arrays: Mapping[tuple[str, str], h5py.Dataset], paths: Mapping[str, str], block: Block) -> None:
-    rows = slice(block.batch.start, block.batch.start + len(block.batch.names))
-    for layer, recorded in block.signals.items():
-        for name, values in recorded.items():
-            _put_steps(arrays[paths[layer], name], block.batch, block.start, values.swapaxes(0, 1))
-    for prefix, states in ((layout.INITIAL, block.initial), (layout.FINAL, block.final)):
-        for layer, ends in states.items():
-            for name, values in ends.items():
-                array = arrays[paths[layer], prefix + name]
-                array[rows] = cast(values, array.dtype, f"{layer} {prefix}{name}")
-
-
-def _put_steps(array: h5py.Dataset, batch: Batch, start: int, values: Array) -> None:
-    """Stores `values` `[batch, time, …]` from step `start` on, leaving out what holds padding only.
+def _put(place: _Place, piece: Piece) -> None:
+    """Stores a piece; of steps, leaving out what holds padding only.
 
     Sequences that share chunks are written as far as the longest of them; neighbours that end at the same step in one
     go.
     """
+    array, values = place.array, piece.values
     if not values.size:
         return
+    last = piece.first + len(values)
+    if place.field.lengths is None:
+        array[piece.first : last] = cast(values, array.dtype, array.name)
+        return
     together = array.chunks[0]
-    stops = np.minimum(batch.lengths, start + values.shape[1])
-    sequences = np.arange(len(stops)) + batch.start
+    stops = np.minimum(place.field.lengths[piece.first : last], piece.start + values.shape[1])
     if together > 1:
-        longest: dict[int, int] = {}
-        for number, stop in zip(sequences // together, stops, strict=True):
-            longest[number] = max(longest.get(number, 0), stop)
-        stops = np.array([longest[number] for number in sequences // together])
+        shared = np.arange(piece.first, last) // together
+        longest = np.zeros(shared[-1] + 1, np.int64)
+        np.maximum.at(longest, shared, stops)
+        stops = longest[shared]
     first = 0
-    for stop, group in groupby(stops):
-        last = first + len(list(group))
-        if stop > start:
-            piece = cast(values[first:last, : stop - start], array.dtype, array.name)
-            array[batch.start + first : batch.start + last, start:stop] = piece
-        first = last
+    for stop, neighbours in groupby(stops):
+        after = first + len(list(neighbours))
+        if stop > piece.start:
+            part = cast(values[first:after, : stop - piece.start], array.dtype, array.name)
+            array[piece.first + first : piece.first + after, piece.start : stop] = part
+        first = after

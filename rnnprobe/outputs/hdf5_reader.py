@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,31 @@ def load(file: File) -> Trace:
             groups.add(layout.VERIFICATION)
         attributes = {group: _attributes(file, root[group] if group else root, group) for group in sorted(groups)}
     trace = reader.build(Path(file.path), grids, attributes)
-    steps = int(trace.lengths.sum())
-    for name, grid in grids.items():
-        if len(grid.shape) > 1 and grid.shape[:2] == (len(trace.lengths), trace.steps):
-            needed = steps * prod(grid.shape[2:]) * grid.dtype.itemsize
-            if needed > capacity[name]:
-                grid.read(tuple(slice(0, 0) for _ in grid.shape))  # values kept elsewhere are refused, not missing
-                raise file.bad(f"is damaged: {name} should hold {steps} steps, {needed} bytes; found {capacity[name]}")
+    totals: dict[str, int] = {}
+    for name, held in capacity.items():
+        where = _lengths_of(name, grids)
+        if where:
+            if where not in totals:
+                totals[where] = int(grids[where].whole().sum())
+            _check_held(file, grids[name], totals[where], held)
     return trace
+
+
+def _lengths_of(name: str, grids: Mapping[str, Grid]) -> str:
+    """Where the lengths of an array of steps lie; of what has no steps, and of what is no part of a trace, empty."""
+    if name.rpartition("/")[2].startswith((layout.INITIAL, layout.FINAL)):
+        return ""
+    own, main = layout.lengths_path(name), f"{layout.INPUTS}/{layout.LENGTHS}"
+    found = own if own in grids else main if name.startswith(f"{layout.LAYERS}/") else ""
+    return found if found and grids[found].dtype.kind in "iu" else ""
+
+
+def _check_held(file: File, grid: Grid, steps: int, held: int) -> None:
+    """Refuses an array that holds fewer steps than its lengths say: libhdf5 makes up what was never written."""
+    needed = steps * prod(grid.shape[2:]) * grid.dtype.itemsize
+    if needed > held:
+        grid.read(tuple(slice(0, 0) for _ in grid.shape))  # values kept elsewhere are refused, not missing
+        raise file.bad(f"is damaged: {grid.name} should hold {steps} steps, {needed} bytes; found {held}")
 
 
 def _capacity(dataset: Any) -> int:
@@ -80,11 +98,13 @@ def _attributes(file: File, node: Any, group: str) -> dict[str, Any]:
 
 
 def _plain(file: File, value: Any, where: str) -> Any:
-    """An attribute as str, int, float or a list of str."""
+    """An attribute as str, int, float or a list of str or int."""
     if isinstance(value, str | int | float):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "iufb":
         return value.item()
     if isinstance(value, np.ndarray) and value.ndim == 1 and all(isinstance(text, str) for text in value):
         return [str(text) for text in value]
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
+        return [int(number) for number in value]
     raise BadInput(f"is damaged: the attribute {where} is {type(value).__name__}", path=file.path)

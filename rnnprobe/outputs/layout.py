@@ -1,60 +1,63 @@
-"""Where everything lies in a trace, whatever the file: names, shapes, dimensions and attributes."""
+"""Where everything lies in a trace, whatever the file: groups, their names and their attributes.
+
+    /                    attributes: `root_attributes`
+    /inputs/             x `[sequence, time, …]` or ids `[sequence, time]`; lengths, names; tokens where it was text
+    /inputs/<name>/      x or ids of another input of the model, and its lengths; the attribute `name`
+    /layers/<name>/      the signals `[sequence, time, …, unit]`; initial_h … final_h … `[sequence, …, unit]`; lengths
+                         where its steps are not those of the input; attributes: `layer_attributes`
+    /outputs/            the model's outputs, `[sequence, time, …]` or `[sequence, …]`, those with steps with
+                         <array>_lengths; attributes `names` and `arrays`: output by output, its name and its array's
+    /verification/       attributes
+
+Axes are called (`rnnprobe.outputs.fields`):
+
+    sequence, time       a layer whose steps are not those of the input has a `time` of its own in its group
+    unit                 the last axis of a signal; `output` where a projection makes it another size
+    position; row, column; depth, row, column
+                         the extent of a convolutional layer, and of an input, in one, two and three dimensions
+    feature              the last axis of an input and of an output; behind `time` where the model's convolutions have
+                         channels first
+    <name>_time, <name>_feature …
+                         of another input and of an output, whose axes share a scope with those of the others
+
+Format version 1 has signals of one axis a step, one input of numbers in a row, one timeline, and no outputs. A trace
+that needs no more is still written as version 1.
+"""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from math import prod
 from typing import TypeAlias
 from urllib.parse import quote
 
-import numpy as np
-
 from rnnprobe import __version__
-from rnnprobe.cells.layers import signal_sizes, signals
-from rnnprobe.types import Array, Batch, Layer, Recording
+from rnnprobe.types import Feed, Layer, Mask, OptionValue, Recording
 
 FORMAT = "rnnprobe-trace"
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
 LAYERS = "layers"
 INPUTS = "inputs"
+OUTPUTS = "outputs"
 VERIFICATION = "verification"
 INITIAL, FINAL = "initial_", "final_"
+LENGTHS = "lengths"
+FIRST_STEP = "first_step"
+"""The attribute that holds the number, in the input, of the first step that was recorded."""
 NO_ID = -1
 """What stands in `ids` past a sequence's length."""
 
-AttributeValue: TypeAlias = str | int | float | list[str]
+SPACE = {1: ("position",), 2: ("row", "column"), 3: ("depth", "row", "column")}
+"""The names of the axes in space."""
+
+AttributeValue: TypeAlias = str | int | float | list[str] | list[int]
 _LONGEST = 200
-_PIECE = 8 << 20
-"""Bytes of input that are held at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """An array of a trace.
-
-    Attributes:
-        name: below its group.
-        dimensions: a name for each axis.
-        shape: the sizes.
-        dtype: NumPy's name, or `string`.
-        kind: of a signal, as in `Signal.kind`; empty for the others.
-    """
-
-    name: str
-    dimensions: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    kind: str = ""
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of its values; 0 for strings."""
-        return 0 if self.dtype == "string" else prod(self.shape) * np.dtype(self.dtype).itemsize
+_AXES = ("sequence", "time", "feature", "token", *SPACE[1], *SPACE[3], *(f"axis_{number}" for number in range(32)))
+_TAKEN = frozenset(("x", "ids", LENGTHS, "names", "tokens", "attributes", *_AXES))
+"""What else lies in the groups of inputs and outputs."""
 
 
 def storable(text: str) -> str:
@@ -76,6 +79,21 @@ def paths(recording: Recording) -> dict[str, str]:
     return found
 
 
+def flat(names: Iterable[str]) -> dict[str, str]:
+    """Name of an input or output → what it is called in its group, where nothing nests.
+
+    One that is taken there, or that is what an axis or the lengths of another one are called, begins in percent form.
+    """
+    found = {name: "%2F".join(_component(part) for part in name.split("/")) for name in names}
+    taken = _TAKEN | {f"{part}_{word}" for part in found.values() for word in _TAKEN}
+    return {name: _begun(part) if part in taken else part for name, part in found.items()}
+
+
+def _begun(part: str) -> str:
+    """In percent form, the first letter."""
+    return f"%{part}" if part[0] == "%" else "".join(f"%{byte:02X}" for byte in part[0].encode()) + part[1:]
+
+
 def _component(part: str) -> str:
     """A name that can't be mistaken for a path; two different ones never become the same."""
     if part in ("", ".", ".."):
@@ -91,98 +109,38 @@ def _component(part: str) -> str:
     return f"{safe.encode()[: _LONGEST - 20].decode(errors='ignore')}%{sha256(safe.encode()).hexdigest()[:16]}"
 
 
-def fields(recording: Recording, layer: Layer, dtype: str) -> tuple[Field, ...]:
-    """The arrays of a layer: its signals, then its initial and final states.
-
-    The last dimension is `unit`; `output` where a projection makes it another size.
-    """
-    sizes = signal_sizes(layer)
-    kinds = {signal.name: signal.kind for signal in signals(layer)}
-    dimension = {name: "unit" if size == layer.units else "output" for name, size in sizes.items()}
-    recorded = tuple(
-        Field(
-            name,
-            ("sequence", "time", dimension[name]),
-            (recording.sequences, recording.steps, sizes[name]),
-            dtype,
-            kinds[name],
-        )
-        for name in recording.signals[layer.name]
-    )
-    ends = tuple(
-        Field(prefix + name, ("sequence", dimension[name]), (recording.sequences, sizes[name]), dtype)
-        for prefix in (INITIAL, FINAL)
-        for name in layer.cell.states
-    )
-    return recorded + ends
-
-
-def value_sizes(recording: Recording, dtype: str) -> dict[tuple[str, str], int]:
-    """Layer and signal → the bytes of its values, padding left out."""
-    steps = sum(int(batch.lengths.sum()) for batch in recording.batches)
-    return {
-        (layer.name, field.name): steps * field.shape[-1] * np.dtype(dtype).itemsize
-        for layer in recording.layers
-        for field in fields(recording, layer, dtype)
-        if field.kind
-    }
-
-
-def values_size(recording: Recording, dtype: str) -> int:
-    """The bytes of every signal's values, padding left out."""
-    return sum(value_sizes(recording, dtype).values())
-
-
-def input_fields(recording: Recording) -> tuple[Field, ...]:
-    """The arrays of `/inputs`: x or ids, lengths, names, and the tokens by id where the input was text."""
-    steps = (recording.sequences, recording.steps)
-    features = next((batch.features for batch in recording.batches if batch.features is not None), None)
-    vocabulary = tokens(recording)
-    return (
-        Field("ids", ("sequence", "time"), steps, "int64")
-        if features is None
-        else Field("x", ("sequence", "time", "feature"), (*steps, features), _float(recording.batches)),
-        Field("lengths", ("sequence",), (recording.sequences,), "int64"),
-        Field("names", ("sequence",), (recording.sequences,), "string"),
-        *((Field("tokens", ("token",), (len(vocabulary),), "string"),) if vocabulary else ()),
-    )
-
-
-def _float(batches: Sequence[Batch]) -> str:
-    dtype = np.result_type(*(np.dtype(batch.dtype) for batch in batches))
-    return dtype.name if dtype in (np.float16, np.float32, np.float64) else "float32"
-
-
-def tokens(recording: Recording) -> tuple[str, ...]:
-    """The tokens by id, or none."""
-    return next((batch.vocabulary for batch in recording.batches if batch.vocabulary), ())
-
-
-def input_pieces(batch: Batch) -> Iterator[tuple[int, Array]]:
-    """The batch's steps, a bounded stretch at a time: where it starts, `[batch, time, …]`, filled past the lengths."""
-    width = 1 if batch.features is None else batch.features
-    stretch = max(1, _PIECE // (8 * max(1, width * len(batch.names))))
-    for start in range(0, batch.steps, stretch):
-        stop = min(start + stretch, batch.steps)
-        piece = batch.load(start, stop)
-        past = np.arange(start, stop)[None, :] >= batch.lengths[:, None]
-        if past.any():
-            piece = piece.copy()
-            piece[past] = NO_ID if batch.features is None else np.nan
-        yield start, piece
+def lengths_path(path: str) -> str:
+    """Where the lengths of an array lie if it has lengths of its own."""
+    group = path.rpartition("/")[0]
+    return f"{path}_{LENGTHS}" if group == OUTPUTS else f"{group}/{LENGTHS}"
 
 
 def root_attributes(recording: Recording) -> dict[str, AttributeValue]:
     """Where a trace comes from."""
+    origin: dict[str, AttributeValue] = {key: storable(value) for key, value in recording.attributes.items()}
+    if FIRST_STEP in recording.attributes:
+        origin[FIRST_STEP] = int(recording.attributes[FIRST_STEP])
     return {
-        **{key: storable(value) for key, value in recording.attributes.items()},
+        **origin,
         "format": FORMAT,
         "layers": [storable(layer.name) for layer in recording.layers],
-        "format_version": FORMAT_VERSION,
+        "format_version": _format_version(recording),
         "rnnprobe_version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "libraries": [f"{name} {number}" for name, number in _libraries().items()],
     }
+
+
+def _format_version(recording: Recording) -> int:
+    """The first version that can say all of it."""
+    beyond = (
+        recording.lengths
+        or recording.outcomes
+        or any(layer.space for layer in recording.layers)
+        or any(isinstance(value, tuple) for layer in recording.layers for value in layer.settings.values())
+        or any(batch.beside or (batch.shape is not None and len(batch.shape) != 1) for batch in recording.batches)
+    )
+    return FORMAT_VERSIONS[bool(beyond)]
 
 
 def _libraries() -> Mapping[str, str]:
@@ -211,17 +169,35 @@ def layer_attributes(layer: Layer) -> dict[str, AttributeValue]:
         "scope": storable(layer.scope),
         "gate_order": list(layer.cell.gates),
         "spelled": list(layer.cell.spelled),
-        "fed_by": [storable(source) for source in layer.feed.sources],
+        **_feed("fed_by", layer.feed),
         "feed_evidence": layer.feed.evidence,
     }
+    if layer.space:
+        attributes["space"] = list(layer.space)
     if layer.feed.mask is not None:
-        attributes["mask_source"] = storable(layer.feed.mask.source)
-        attributes["mask_value"] = layer.feed.mask.value
+        attributes |= _mask(layer.feed.mask)
+    for state, feed in layer.initial.items():
+        attributes |= _feed(f"{INITIAL}{state}_from", feed)
     for name, option in layer.options.items():
-        value = option.value
-        if isinstance(value, bool):
-            attributes[name] = int(value)
-        else:
-            attributes[name] = "none" if value is None else storable(value) if isinstance(value, str) else value
+        attributes[name] = _option(option.value)
         attributes[f"{name}_evidence"] = option.evidence
     return attributes
+
+
+def _feed(key: str, feed: Feed) -> dict[str, AttributeValue]:
+    """The sources, and which of their states is meant where it is not their sequence."""
+    sources: AttributeValue = [storable(source) for source in feed.sources]
+    return {key: sources} | ({f"{key}_final": feed.final} if feed.final else {})
+
+
+def _mask(mask: Mask) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {"mask_source": storable(mask.source), "mask_value": mask.value}
+    return found | ({"mask_zeros": 1} if mask.zeros else {})
+
+
+def _option(value: OptionValue) -> AttributeValue:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return "none" if value is None else storable(value) if isinstance(value, str) else value

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
 from rnnprobe.errors import OutOfResources
-from rnnprobe.outputs import layout
+from rnnprobe.outputs import fields, layout, pieces
 from rnnprobe.outputs.blocks import Tally
 from rnnprobe.outputs.casting import cast
-from rnnprobe.outputs.layout import Field
+from rnnprobe.outputs.fields import Field, Group
+from rnnprobe.outputs.pieces import Piece, Places
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array, Block, Layer, Recording
 
@@ -32,26 +33,32 @@ class MemorySink:
     """
 
     def __init__(self, recording: Recording, dtype: str = "float32") -> None:
-        inputs = _inputs(recording)
-        layers = {layer.name: _layer(recording, layer, dtype) for layer in recording.layers}
-        self._layers = layers
+        groups = fields.groups(recording, dtype)
+        self._places = Places(recording, groups)
+        self._arrays = {(group.path, one.name): _array(one) for group in groups for one in group.fields}
+        self._timed = {(group.path, one.name) for group in groups for one in group.fields if one.lengths is not None}
+        for piece in pieces.input_pieces(recording):
+            self._put(piece)
         self.tally = Tally(recording)
-        self.trace = Trace(None, layout.root_attributes(recording), inputs, layers, dict(recording.verification))
+        self.trace = _trace(recording, {group.path: self._group(group) for group in groups})
 
     def write(self, block: Block) -> None:
         """Copies a block to its place."""
         self.tally.add(block)
-        rows = slice(block.batch.start, block.batch.start + len(block.batch.names))
-        for layer, recorded in block.signals.items():
-            for name, values in recorded.items():
-                array = np.asarray(self._layers[layer].signals[name])
-                stop = block.start + values.shape[0]
-                array[rows, block.start : stop] = cast(values.swapaxes(0, 1), array.dtype, f"{layer} {name}")
-        for kind, states in (("initial", block.initial), ("final", block.final)):
-            for layer, ends in states.items():
-                for name, values in ends.items():
-                    array = np.asarray(getattr(self._layers[layer], kind)[name])
-                    array[rows] = cast(values, array.dtype, f"{layer} {kind} {name}")
+        for piece in self._places.pieces(block):
+            self._put(piece)
+
+    def _put(self, piece: Piece) -> None:
+        array = self._arrays[piece.key]
+        rows = array[piece.first : piece.first + len(piece.values)]
+        values = cast(piece.values, array.dtype, "/".join(piece.key))
+        if piece.key in self._timed:
+            rows[:, piece.start : piece.start + values.shape[1]] = values
+        else:
+            rows[:] = values
+
+    def _group(self, group: Group) -> dict[str, Array]:
+        return {one.name: self._arrays[group.path, one.name] for one in group.fields}
 
 
 @contextmanager
@@ -62,9 +69,12 @@ def collect(recording: Recording, dtype: str = "float32") -> Iterator[MemorySink
     sink.tally.check()
 
 
-def _empty(field: Field) -> Array:
+def _array(field: Field) -> Array:
+    """The array, filled with what is known, or as if nothing were."""
     try:
-        return np.full(field.shape, layout.NO_ID if field.dtype == "int64" else np.nan, field.dtype)
+        if field.known is not None:
+            return np.array(field.known, object if field.dtype == "string" else field.dtype)
+        return np.full(field.shape, field.fill, field.dtype)
     except MemoryError as exc:
         raise OutOfResources(
             f"{field.name} needs {field.nbytes:,} bytes of memory",
@@ -72,28 +82,29 @@ def _empty(field: Field) -> Array:
         ) from exc
 
 
-def _inputs(recording: Recording) -> dict[str, Array]:
-    inputs: dict[str, Array] = {}
-    for field in layout.input_fields(recording):
-        if "time" in field.dimensions:
-            array = inputs[field.name] = _empty(field)
-            for batch in recording.batches:
-                rows = slice(batch.start, batch.start + len(batch.names))
-                for start, values in layout.input_pieces(batch):
-                    array[rows, start : start + values.shape[1]] = values
-    inputs["lengths"] = np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in recording.batches)])
-    inputs["names"] = np.array([name for batch in recording.batches for name in batch.names], object)
-    if layout.tokens(recording):
-        inputs["tokens"] = np.array(layout.tokens(recording), object)
-    return inputs
+def _trace(recording: Recording, arrays: Mapping[str, Mapping[str, Array]]) -> Trace:
+    """Arrays by group and name → a trace over them."""
+    paths = layout.paths(recording)
+    parts = layout.flat(outcome.name for outcome in recording.outcomes)
+    return Trace(
+        None,
+        layout.root_attributes(recording),
+        arrays[layout.INPUTS],
+        {layer.name: _layer(recording, layer, arrays[paths[layer.name]]) for layer in recording.layers},
+        dict(recording.verification),
+        {name: arrays[layout.OUTPUTS][part] for name, part in parts.items()},
+        {outcome.name: outcome.lengths for outcome in recording.outcomes if outcome.lengths is not None},
+        {name: arrays[f"{layout.INPUTS}/{part}"] for name, part in fields.besides(recording).items()},
+    )
 
 
-def _layer(recording: Recording, layer: Layer, dtype: str) -> LayerTrace:
-    arrays = {field.name: _empty(field) for field in layout.fields(recording, layer, dtype)}
+def _layer(recording: Recording, layer: Layer, arrays: Mapping[str, Array]) -> LayerTrace:
     return LayerTrace(
         layer.name,
         layout.layer_attributes(layer),
         {name: arrays[name] for name in recording.signals[layer.name]},
         {state: arrays[layout.INITIAL + state] for state in layer.cell.states},
         {state: arrays[layout.FINAL + state] for state in layer.cell.states},
+        recording.lengths_of(layer.name),
+        layer.name in recording.lengths,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs import file
+from rnnprobe.outputs import layout
 from rnnprobe.outputs.lazy import Stored
 
 
@@ -22,9 +23,12 @@ class LayerTrace:
     Attributes:
         name: of the layer.
         attributes: cell, units, direction, gate order, every option and its evidence …, as in the file.
-        signals: name → `[sequence, time, unit]`; NaN past a sequence's length.
-        initial: state → `[sequence, unit]`.
-        final: state → `[sequence, unit]`, after the last valid step.
+        signals: name → `[sequence, time, unit]`, of a convolutional layer `[sequence, time, row, column, unit]` and the
+            like; NaN past a sequence's length.
+        initial: state → `[sequence, unit]`, or `[sequence, row, column, unit]`.
+        final: likewise, after the last valid step.
+        lengths: `[sequence]`: its valid steps.
+        own_time: its steps are not those of the input.
     """
 
     name: str
@@ -32,6 +36,8 @@ class LayerTrace:
     signals: Mapping[str, Stored]
     initial: Mapping[str, Stored]
     final: Mapping[str, Stored]
+    lengths: NDArray[np.int64]
+    own_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,14 @@ class Trace:
     Attributes:
         path: the file, or None.
         attributes: where it comes from.
-        inputs: `x` `[sequence, time, feature]` or `ids` `[sequence, time]`; `lengths`, `names`, and `tokens` by id
-            where the input was text.
+        inputs: `x` `[sequence, time, feature]` (or another number of axes behind time) or `ids` `[sequence, time]`;
+            `lengths`, `names`, and `tokens` by id where the input was text.
         layers: by name, in the network's order.
         verification: what was compared with the original.
+        outputs: what the model gave in the end, by the output's name, `[sequence, time, …]`, NaN past a sequence's
+            length, or `[sequence, …]`; empty where it was not recorded.
+        output_lengths: `[sequence]`, the valid steps of those outputs that have steps.
+        beside: the model's other inputs by name, each as `inputs`.
     """
 
     path: Path | None
@@ -52,6 +62,9 @@ class Trace:
     inputs: Mapping[str, Stored]
     layers: Mapping[str, LayerTrace]
     verification: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Stored] = field(default_factory=dict)
+    output_lengths: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    beside: Mapping[str, Mapping[str, Stored]] = field(default_factory=dict)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -62,6 +75,11 @@ class Trace:
     def steps(self) -> int:
         """The time axis: the longest length."""
         return self.inputs["ids" if "ids" in self.inputs else "x"].shape[1]
+
+    @property
+    def first_step(self) -> int:
+        """The number, in the input, of the first step recorded: 100 of a trace of its steps 100 to 200."""
+        return int(self.attributes.get(layout.FIRST_STEP, 0))
 
     @property
     def names(self) -> tuple[str, ...]:

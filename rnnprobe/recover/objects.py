@@ -8,7 +8,7 @@ A configuration that an object of such a model came with gives its options; with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rnnprobe.cells import CELLS
@@ -30,10 +30,12 @@ from rnnprobe.types import (
     Embedding,
     Feed,
     KerasConfig,
+    KerasLayer,
     Layer,
     Network,
     Objects,
     Tensor,
+    Transform,
 )
 
 _COUNTER = re.compile(r"_\d+$")
@@ -110,7 +112,7 @@ class _Finder:
         return True
 
     def _refuse(self, scope: str, below: Mapping[str, Tensor], fitting: Sequence[str]) -> None:
-        recurs = [leaf for leaf in below if leaf in ("recurrent_kernel", "_w_h")]
+        recurs = [leaf for leaf in below if leaf in ("recurrent_kernel", "_w_h", "_hidden_to_hidden/w")]
         if recurs:
             shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in below.items())
             reason = f"no cell that is known has weights of these shapes: {shapes}"
@@ -182,19 +184,28 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
         raise BadInput(exc.message, path=checkpoint.path, hint=exc.hint) from exc
     alone = _wire(tuple(finder.layers), _tables(finder))
     layers = [*(layer for network in networks for layer in network.layers), *alone]
-    used = {source for layer in layers for source in layer.feed.sources}
+    transforms = [one for network in networks for one in network.transforms]
+    feeds = [feed for layer in layers for feed in (layer.feed, *layer.initial.values())]
+    used = {source for feed in (*feeds, *(f for one in transforms for f in one.feeds)) for source in feed.sources}
     embeddings = [*(found for network in networks for found in network.embeddings), *_tables(finder)]
     candidates = [*(found for network in networks for found in network.candidates), *finder.candidates]
     notes = [note for network in networks for note in network.notes if network.layers or network.candidates]
     if finder.assumed:
         notes.append(f"no configuration came with some weights: their options are the defaults of {finder.era.words}")
     named = {found.name: found for found in embeddings}
+    # Of several models, or of one with something recurrent beside it, none is the whole.
+    whole = networks[0] if len(networks) == 1 and not alone and not finder.candidates else None
     return Network(
         checkpoint,
         tuple(_as_stored(layer, stored) for layer in layers),
         tuple(_table_as_stored(found, stored) for found in named.values() if found.name in used),
         tuple(candidates),
         tuple(dict.fromkeys(notes)),
+        tuple(transforms),
+        whole.outputs if whole else {},
+        whole.original if whole else (),
+        whole.results if whole else {},
+        {name: shape for network in networks for name, shape in network.shapes.items()},
     )
 
 
@@ -229,20 +240,54 @@ def _told(checkpoint: Checkpoint, path: str, number: int) -> Network:
     groups = {scope: names for scope, names in checkpoint.groups.items() if scope.startswith(f"{path}/")}
     version = str(config.get("keras_version") or "")
     found = keras.recover(replace(checkpoint, groups=groups, config=KerasConfig(config, version)))
-    own = {layer.name for layer in found.layers} | {table.name for table in found.embeddings}
+    nodes: list[Layer | Embedding | Transform] = [*found.layers, *found.embeddings, *found.transforms]
+    own = {node.name for node in nodes}
 
     def below(name: str) -> str:
         if name in own:
             return f"{path}/{name}"
         return name if number == 1 else f"{name} of {path}"
 
-    layers = []
-    for layer in found.layers:
-        mask = layer.feed.mask and replace(layer.feed.mask, source=below(layer.feed.mask.source))
-        feed = replace(layer.feed, sources=tuple(map(below, layer.feed.sources)), mask=mask)
-        layers.append(replace(layer, name=below(layer.name), feed=feed))
-    tables = tuple(replace(table, name=below(table.name)) for table in found.embeddings)
-    return replace(found, checkpoint=checkpoint, layers=tuple(layers), embeddings=tables)
+    def fed(feed: Feed) -> Feed:
+        mask = feed.mask and replace(feed.mask, source=below(feed.mask.source))
+        return replace(feed, sources=tuple(map(below, feed.sources)), mask=mask)
+
+    layers = [
+        replace(
+            layer,
+            name=below(layer.name),
+            feed=fed(layer.feed),
+            initial={state: fed(feed) for state, feed in layer.initial.items()},
+        )
+        for layer in found.layers
+    ]
+    transforms = [
+        replace(one, name=below(one.name), layer=_named(one.layer, below), feeds=tuple(map(fed, one.feeds)))
+        for one in found.transforms
+    ]
+    tables = [
+        replace(one, name=below(one.name), source=below(one.source) if one.source else "") for one in found.embeddings
+    ]
+    return replace(
+        found,
+        checkpoint=checkpoint,
+        layers=tuple(layers),
+        embeddings=tuple(tables),
+        transforms=tuple(transforms),
+        outputs={name: fed(feed) for name, feed in found.outputs.items()},
+        original=tuple(replace(call, layer=_named(call.layer, below)) for call in found.original),
+        shapes={below(name): shape for name, shape in found.shapes.items()},
+    )
+
+
+def _named(layer: KerasLayer, below: Callable[[str], str]) -> KerasLayer:
+    """A layer of Keras's that says by their new names which layers of the network hold its weights."""
+    return replace(
+        layer,
+        layers=tuple(map(below, layer.layers)),
+        inner=tuple(_named(inner, below) for inner in layer.inner),
+        calls=tuple(replace(call, layer=_named(call.layer, below)) for call in layer.calls),
+    )
 
 
 def _chain(checkpoint: Checkpoint, layers: Sequence[str], finder: _Finder) -> Network:

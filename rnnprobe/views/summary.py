@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnprobe.analysis import trace_reports
 from rnnprobe.analysis.trace_statistics import scale
-from rnnprobe.outputs.summary import SignalSummary
+from rnnprobe.outputs.summary import OutcomeSummary, SignalSummary
 from rnnprobe.views import heatmap, terminal
 from rnnprobe.views.heatmap import Scale
 from rnnprobe.views.screen import Screen, screen
@@ -27,14 +27,23 @@ def show(
     verified: Mapping[str, str | float | int],
     *,
     as_json: bool,
+    outcomes: Sequence[OutcomeSummary] = (),
     stream: TextIO | None = None,
 ) -> None:
-    """What `rnnprobe trace` prints when it writes no file."""
+    """What `rnnprobe trace` prints when it writes no file.
+
+    Args:
+        summaries: of the layers' signals.
+        verified: as `Recording.verification`.
+        as_json: print a JSON document.
+        outcomes: of the model's outputs.
+        stream: stdout if not given.
+    """
     stream = stream or sys.stdout
     layers = [list(of_layer) for _, of_layer in groupby(summaries, lambda one: one.layer)]
     verification = trace_reports.verification(verified)
     if as_json:
-        reports = [*map(trace_reports.signals, layers), verification]
+        reports = [*map(trace_reports.signals, layers), trace_reports.outcomes(outcomes), verification]
         terminal.show(reports, command="trace", as_json=True, stream=stream)
         return
     where = screen(stream)
@@ -42,6 +51,9 @@ def show(
         stream.write("\n" if number else "")
         terminal.show([trace_reports.signals(layer)], command="trace", as_json=False, stream=stream)
         stream.write("\n" + heatmap.render(maps(layer, where), where))
+    if outcomes:
+        stream.write("\n" if layers else "")
+        terminal.show([trace_reports.outcomes(outcomes)], command="trace", as_json=False, stream=stream)
     stream.write("\n")
     terminal.show([verification], command="trace", as_json=False, stream=stream)
 

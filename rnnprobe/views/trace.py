@@ -37,22 +37,26 @@ def over_steps(
     units: Sequence[int],
     top: int,
     where: Screen,
+    at: tuple[int, ...] = (),
 ) -> list[Text]:
     """A heat map of units over steps, with the tokens below; averaged where it would go on for more than `PANELS`.
 
     Args:
+        span: counted from the first step recorded, as in `profile`.
         units: which ones; none: the `top` that vary most.
+        at: as in `profile`.
     """
     from rich.text import Text
 
-    tokens = trace.text(sequence, span.start, span.stop) if len(span) <= PANELS * where.width else None
-    size = layer.signals[signal].shape[2] if signal in layer.signals else 0
+    spelled = not layer.own_time and len(span) <= PANELS * where.width
+    tokens = trace.text(sequence, span.start, span.stop) if spelled else None
+    size = layer.signals[signal].shape[-1] if signal in layer.signals else 0
     width = min(_cell_width(tokens, where), _columns(size, _FEWEST, where))
     fit = _columns(size, width, where)
     if len(span) > PANELS * fit:
         tokens, width = None, 1
         fit = _columns(size, width, where)
-    found = profile(trace, layer, signal, sequence, span, len(span) if len(span) <= PANELS * fit else fit)
+    found = profile(trace, layer, signal, sequence, span, len(span) if len(span) <= PANELS * fit else fit, at)
     shown = units or liveliest(found, top)
     measure = _measure(layer, found, shown, where)
     left = size - len(shown)
@@ -66,15 +70,22 @@ def over_steps(
 
 
 def over_text(
-    trace: Trace, layer: LayerTrace, signal: str, sequence: int, span: range, unit: int, where: Screen
+    trace: Trace,
+    layer: LayerTrace,
+    signal: str,
+    sequence: int,
+    span: range,
+    unit: int,
+    where: Screen,
+    at: tuple[int, ...] = (),
 ) -> list[Text]:
     """The text itself, each token in the colour of one unit's value."""
     from rich.text import Text
 
     tokens = trace.text(sequence, span.start, span.stop) or ()
-    found = profile(trace, layer, signal, sequence, span, len(span))
+    found = profile(trace, layer, signal, sequence, span, len(span), at)
     measure = _measure(layer, found, (unit,), where)
-    left = int(trace.lengths[sequence]) - len(span)
+    left = int(layer.lengths[sequence]) - len(span)
     note = f"{left:,} more {'steps' if left > 1 else 'step'}: --steps A:B" if left else ""
     return [
         Text(),
@@ -118,6 +129,9 @@ def _title(trace: Trace, found: Profile, measure: Scale, unit: int | None = None
         f"sequence {found.sequence}" + ("" if name == str(found.sequence) else f" ({plain(name)})"),
         f"steps {found.start}:{found.stop}",
     ]
+    if found.space:
+        extent = " × ".join(map(str, found.space))
+        parts.append(f"at {','.join(map(str, found.at))} of {extent}" if found.at else f"mean over {extent} places")
     if found.binned:
         parts.append(f"{(found.stop - found.start) / found.bins.shape[1]:.3g} steps a column")
     return [

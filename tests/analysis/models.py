@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnprobe.cells import CELLS
-from rnnprobe.cells.layers import defaults, fit
+from rnnprobe.cells.layers import defaults, fit, space_axes
 from rnnprobe.cells.shapes import evaluate
 from rnnprobe.cells.slices import GateSlice
 from rnnprobe.types import Cell, Checkpoint, Embedding, Feed, Layer, Network, Tensor, Value
@@ -43,6 +43,7 @@ def layer(
         "units": units,
         "output_size": output_size if projects and output_size else units,
     }
+    sizes |= dict([("kernel_depth", 2), ("kernel_height", 3), ("kernel_width", 2)][3 - space_axes(cell) :])
     random = np.random.default_rng(seed)
     weights = {
         weight.role: tensor(
@@ -101,5 +102,7 @@ def undo(block: GateSlice, values: np.ndarray) -> np.ndarray:
     """What `GateSlice.load` returned, as it is stored."""
     if block.cudnn:
         return values.T.reshape(values.shape[0], values.shape[1])
+    if len(block.tensor.shape) > 2:
+        return values
     stored_rows = block.rows.stop - block.rows.start
     return values.reshape(stored_rows, -1) if len(block.tensor.shape) > 1 else values

@@ -8,6 +8,7 @@ import pytest
 from rnnprobe import outputs
 from rnnprobe.analysis import trace_statistics
 from rnnprobe.analysis.trace_statistics import profile, scale
+from rnnprobe.errors import BadInput
 from rnnprobe.outputs import Trace
 
 from ..outputs.recordings import blocks, layer, recording, whole
@@ -71,3 +72,44 @@ def test_no_steps_at_all():
 )
 def test_the_scale_of_a_drawing(values, gate, ends):
     assert scale(np.array(values), gate=gate) == ends
+
+
+def in_space(own: dict[str, list[int]]) -> tuple[Trace, dict[str, np.ndarray]]:
+    what = recording([layer("a", "gru", 4, space=(3, 2))], [[30, 50]], own=own, attributes={"first_step": "100"})
+    arrays = whole(what)
+    with outputs.collect(what) as sink:
+        for block in blocks(what, arrays):
+            sink.write(block)
+    return sink.trace, arrays["a"]
+
+
+@pytest.mark.parametrize("stretch", [1, 7, 1 << 20])
+@pytest.mark.parametrize("at", [(), (0, 0), (2, 1)])
+def test_a_profile_at_a_place_or_over_space(stretch, at, monkeypatch):
+    monkeypatch.setattr(trace_statistics, "_STRETCH", stretch * 24)
+    trace, arrays = in_space({})
+    found = profile(trace, trace.layers["a"], "h", 1, range(5, 45), 10, at)
+    values = arrays["h"][1, 5:45].astype(np.float64)
+    values = values[:, at[0], at[1]] if at else values.mean(axis=(1, 2))
+    for name, of in (("min", np.min), ("max", np.max), ("mean", np.mean), ("variance", np.var)):
+        np.testing.assert_allclose(getattr(found, name), of(values, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(found.bins, values.reshape(10, 4, 4).mean(axis=1).T)
+    assert (found.space, found.at) == ((3, 2), at)
+    assert (found.start, found.stop, found.edges.tolist()) == (105, 145, list(range(105, 146, 4)))
+
+
+def test_steps_of_another_timeline_have_numbers_of_their_own():
+    trace, _ = in_space({"a": [9, 8]})
+    assert profile(trace, trace.layers["a"], "h", 1, range(8), 10).edges.tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("at", [(0,), (3, 0), (0, 0, 0)])
+def test_a_place_that_there_is_not(at):
+    trace, _ = in_space({})
+    with pytest.raises(BadInput, match="a has no place") as caught:
+        profile(trace, trace.layers["a"], "h", 1, range(5), 5, at)
+    assert "3 × 2" in caught.value.hint
+    flat = over(np.zeros((3, 2)))
+    with pytest.raises(BadInput, match="a has no place") as caught:
+        profile(flat, flat.layers["a"], "h", 0, range(3), 3, at)
+    assert "do not extend in space" in caught.value.hint

@@ -25,9 +25,8 @@ def test_the_rows_say_where_each_block_lies(cell):
     letters = dict(zip(cell.gates, cell.spelled, strict=True))
     for row in rows(network):
         stored = network.checkpoint.tensors[row["tensor"]].load()
-        cut = stored[slice(*row["rows"])]
-        if row["columns"] is not None:
-            cut = cut[:, slice(*row["columns"])]
+        where = [slice(*row[axis]) for axis in ("rows", "columns") if row[axis] is not None]
+        cut = stored[..., *where]
         assert row["norm"] == pytest.approx(np.linalg.norm(cut.astype(float)))
         assert int(np.prod(row["shape"])) == cut.size
         assert row["spelled"] == letters.get(row["gate"])
@@ -46,6 +45,18 @@ def test_the_forget_gate_in_both_orders():
     assert forget["keras_lstm"]["slice"] == "kernel[0:3, 4:8]"
     candidate = next(row for row in rows(models.network(models.layer("basic_lstm", "s"))) if row["gate"] == "g")
     assert candidate["spelled"] == "j"
+
+
+def test_a_convolution():
+    network = models.network(layer := models.layer("conv_lstm_2d", "s"))
+    found = {(row["part"], row["gate"]): row for row in rows(network)}
+    assert found["recurrent_kernel", "f"]["slice"] == "kernel[..., 3:7, 8:12]"
+    assert found["kernel", "g"]["shape"] == [3, 2, 3, 4]
+    assert {row["radius"] for row in found.values()} == {None}
+    layer.weights["kernel"].load()[2, 1, 5, 9] = np.nan
+    assert nonfinite(weights(network, network.layers)) == (
+        "s/kernel holds 1 value that is NaN or infinite (recurrent_kernel f), the first at [2, 1, 5, 9]",
+    )
 
 
 def test_remarks_say_what_the_numbers_cannot():

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnprobe.cells.layers import defaults, fit
+from rnnprobe.cells.layers import defaults, fit, space_axes, step_shape
 from rnnprobe.cells.shapes import evaluate
-from rnnprobe.types import Batch, Cell, Checkpoint, Layer, Network, Tensor, Value
+from rnnprobe.types import Cell, Checkpoint, Layer, Network, Tensor, Value
 
 SIZES = {"input_size": 3, "units": 4, "output_size": 4}
+KERNEL = {"kernel_depth": 2, "kernel_height": 3, "kernel_width": 2}
+EXTENT = (3, 5, 4)
+"""Of the steps of a convolutional layer in space, the last axes of it."""
 
 
 def tensor(name: str, array: np.ndarray) -> Tensor:
@@ -19,10 +22,15 @@ def tensor(name: str, array: np.ndarray) -> Tensor:
 
 
 def layer(cell: Cell, name: str = "layer", *, optional: bool = True, seed: int = 3, **options: object) -> Layer:
-    """A layer of `cell`; `options` are taken as flags, `optional` says whether optional weights are there."""
+    """A layer of `cell`; `options` are taken as flags, `optional` says whether optional weights are there.
+
+    One of a convolutional cell is for steps of `EXTENT`.
+    """
     random = np.random.default_rng(seed)
     has_projection = optional and any(weight.role == "projection" for weight in cell.weights)
     sizes = {**SIZES, "output_size": 2} if has_projection else SIZES
+    axes = space_axes(cell)
+    sizes = sizes | dict(list(KERNEL.items())[len(KERNEL) - axes :])
     weights = {
         weight.role: tensor(
             weight.names[0], random.normal(0, 0.5, [evaluate(d, sizes) for d in weight.shape]).astype("f")
@@ -33,7 +41,14 @@ def layer(cell: Cell, name: str = "layer", *, optional: bool = True, seed: int =
     found = fit(cell, weights)
     assert found == sizes
     known = {key: Value(value, "flag") for key, value in options.items()}
-    return Layer(name, name, cell, weights, found, defaults(cell, known))
+    made = Layer(name, name, cell, weights, found, defaults(cell, known))
+    return replace(made, space=cell.space(shape(made), found, made.settings)) if cell.space else made
+
+
+def shape(made: Layer) -> tuple[int, ...]:
+    """Of a step that enters a layer, in its data format."""
+    extent = iter(EXTENT[len(EXTENT) - space_axes(made.cell) :])
+    return tuple(next(extent) if size is None else size for size in step_shape(made))
 
 
 def network(*layers: Layer) -> Network:
@@ -42,16 +57,3 @@ def network(*layers: Layer) -> Network:
 
 def reads(one: Layer, *sources: str, **changes: object) -> Layer:
     return replace(one, feed=replace(one.feed, sources=sources), **changes)
-
-
-def batch(x: np.ndarray, lengths: list[int] | None = None) -> Batch:
-    """Floats `[batch, time, features]` or ids `[batch, time]`."""
-    return Batch(
-        0,
-        tuple(str(k) for k in range(len(x))),
-        np.array(lengths or [x.shape[1]] * len(x)),
-        x.shape[1],
-        x.shape[2] if x.ndim == 3 else None,
-        lambda start, stop: x[:, start:stop],
-        str(x.dtype),
-    )

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from rnnprobe import outputs
 
 from ..conftest import Done
-from ..outputs.recordings import blocks, layer, recording, whole
+from ..outputs.recordings import blocks, layer, outcome, recording, whole
 
 Run = Callable[..., Done]
 WHAT = recording(
@@ -113,6 +114,122 @@ def test_slips(arguments: tuple[str, ...], message: str, hint: str, trace: Path,
     assert first.startswith(f"rnnprobe: {trace}: ")
     assert message in first
     assert hint in "\n".join(rest)
+
+
+RICH = recording(
+    [layer("encoder", "gru", 4), layer("pooled", "gru", 3), layer("conv", "gru", 2, space=(3, 4))],
+    [[30, 12]],
+    record=["h"],
+    vocabulary=("a", "b"),
+    own={"pooled": [7, 3]},
+    outcomes=[outcome("dense", (5,)), outcome("tags", (2,), [30, 12])],
+    attributes={"first_step": "100"},
+)
+RICH_ARRAYS = whole(RICH)
+
+
+@pytest.fixture(scope="module", params=[".h5", ".npz"])
+def rich(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rich") / f"t{request.param}"
+    with outputs.open(path, RICH) as sink:
+        for block in blocks(RICH, RICH_ARRAYS):
+            sink.write(block)
+    return path
+
+
+def test_outputs_and_timelines_are_listed(rich: Path, run: Run) -> None:
+    document = json.loads(run("show", rich, "--json").out)
+    assert [(row["output"], row["shape"], row["steps"]) for row in document["outputs"]] == [
+        ("dense", [2, 5], None),
+        ("tags", [2, 30, 2], 30),
+    ]
+    assert [(row["steps"], row["own_steps"], row["space"]) for row in document["layers"]] == [
+        (30, False, []),
+        (7, True, []),
+        (30, False, [3, 4]),
+    ]
+    assert {(row["layer"], row["start"], row["stop"]) for row in document["units"]} == {
+        ("encoder", 100, 130),
+        ("pooled", 0, 7),
+        ("conv", 100, 130),
+    }
+    done = run("show", rich)
+    assert (done.status, done.err) == (0, "")
+    for word in ("dense", "2 × 30 × 2", "3 × 4", "the steps of pooled are not those of the input"):
+        assert word in done.out
+    assert "steps 100:130" in done.out
+    assert "mean over 3 × 4 places" in done.out
+
+
+@pytest.mark.parametrize(
+    ("steps", "span"),
+    [
+        ("105:110", range(5, 10)),
+        ("-4:", range(26, 30)),
+        ("129", range(29, 30)),
+        (":103", range(3)),
+        ("0:103", range(3)),
+    ],
+)
+def test_steps_have_the_numbers_of_the_input(steps: str, span: range, rich: Path, run: Run) -> None:
+    document = json.loads(run("show", rich, "--json", "--layer", "encoder", "--unit", 1, "--steps", steps).out)
+    (row,) = document["units"]
+    assert row["values"] == RICH_ARRAYS["encoder"]["h"][0, span.start : span.stop, 1].tolist()
+    assert (row["start"], row["stop"]) == (100 + span.start, 100 + span.stop)
+    (tokens,) = document["tokens"]
+    assert (tokens["start"], tokens["stop"], len(tokens["tokens"])) == (row["start"], row["stop"], len(span))
+    done = run("show", rich, "--layer", "encoder", "--unit", 1, "--steps", steps)
+    assert f"steps {row['start']}:{row['stop']}" in done.out
+
+
+def test_a_timeline_of_its_own_has_no_tokens(rich: Path, run: Run) -> None:
+    document = json.loads(run("show", rich, "--json", "--layer", "pooled", "--unit", 1, "--steps", "2:5").out)
+    (row,) = document["units"]
+    assert row["values"] == RICH_ARRAYS["pooled"]["h"][0, 2:5, 1].tolist()
+    assert (row["start"], document["tokens"]) == (2, [])
+    done = run("show", rich, "--layer", "pooled", "--unit", 1)
+    assert "steps 0:7" in done.out
+    assert "h of unit" not in done.out
+
+
+def test_a_place_of_a_convolution(rich: Path, run: Run) -> None:
+    words = ("show", rich, "--layer", "conv", "--unit", 1, "--steps", "100:104", "--json")
+    (row,) = json.loads(run(*words, "--at", "2,3").out)["units"]
+    assert row["values"] == RICH_ARRAYS["conv"]["h"][0, :4, 2, 3, 1].tolist()
+    assert row["at"] == [2, 3]
+    (row,) = json.loads(run(*words).out)["units"]
+    assert row["values"] == pytest.approx(RICH_ARRAYS["conv"]["h"][0, :4, :, :, 1].mean(axis=(1, 2)).tolist())
+    assert row["at"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("--steps", "10:20", "--layer", "encoder"), "--steps 10:20 is empty: there are 30", "100:130"),
+        (("--steps", "100:110"), "--steps 100:110 is empty: there are 7 in pooled", "0:7"),
+        (("--layer", "conv", "--at", "3,0"), "conv has no place 3,0", "3 × 4"),
+        (("--layer", "encoder", "--at", "3,0"), "encoder has no place 3,0", "do not extend in space"),
+        (("--layer", "conv", "--at", "x"), "--at x is no place", "--at 3,4"),
+    ],
+)
+def test_slips_of_places_and_steps(arguments: tuple[str, ...], message: str, hint: str, rich: Path, run: Run) -> None:
+    done = run("show", rich, *arguments)
+    assert (done.status, done.out) == (2, "")
+    first, *rest = done.err.splitlines()
+    assert message in first
+    assert hint in "\n".join(rest)
+
+
+def test_outputs_alone(tmp_path: Path, run: Run) -> None:
+    for kept in ((), RICH.layers):
+        what = replace(RICH, layers=kept, signals={each.name: () for each in kept})
+        path = tmp_path / f"{len(kept)}.h5"
+        with outputs.open(path, what) as sink:
+            for block in blocks(what, RICH_ARRAYS):
+                sink.write(block)
+        done = run("show", path)
+        assert (done.status, done.err) == (0, "")
+        assert "dense" in done.out
 
 
 def test_other_files(tmp_path: Path, run: Run) -> None:

@@ -14,8 +14,8 @@ from rnnprobe import inputs
 from rnnprobe.inputs.vocabulary import Vocabulary
 from rnnprobe.types import Batch, Entry
 
-FLOATS = Entry(features=3, vocabulary=3, embedded=False)
-IDS = Entry(features=4, vocabulary=5, embedded=True)
+FLOATS = Entry(shape=(3,), vocabulary=3, embedded=False)
+IDS = Entry(shape=(4,), vocabulary=5, embedded=True)
 TOKENS = ("a", "b", "c", "d", "e")
 LETTERS = Vocabulary(TOKENS, {token: number for number, token in enumerate(TOKENS)})
 
@@ -90,9 +90,12 @@ def ids(*lengths: int, vocabulary: int = 5) -> Sequences:
     return [random.integers(0, vocabulary, length) for length in lengths]
 
 
-def read(source: object, entry: Entry, said: list[str] | None = None, **more: object) -> tuple[Batch, ...]:
+def read(
+    source: object, entry: Entry | dict[str, Entry], said: list[str] | None = None, **more: object
+) -> tuple[Batch, ...]:
     """`inputs.read`, what it says in `said`."""
-    return inputs.read(source, entry, say=(said if said is not None else []).append, **more)  # type: ignore[arg-type]
+    entries = entry if isinstance(entry, dict) else {"input": entry}
+    return inputs.read(source, entries, say=(said if said is not None else []).append, **more)  # type: ignore[arg-type]
 
 
 def sequences_of(batches: tuple[Batch, ...]) -> Sequences:
@@ -105,8 +108,7 @@ def sequences_of(batches: tuple[Batch, ...]) -> Sequences:
         assert batch.steps == max(batch.lengths)
         whole = batch.load(0, batch.steps)
         assert str(whole.dtype) == batch.dtype
-        width = () if batch.features is None else (batch.features,)
-        assert whole.shape == (len(batch.names), batch.steps, *width)
+        assert whole.shape == (len(batch.names), batch.steps, *(batch.shape or ()))
         for row, length in enumerate(batch.lengths):
             assert not whole[row, length:].any()
             found.append(whole[row, :length])

@@ -16,14 +16,14 @@ from rnnprobe.inputs import batching, npy
 from rnnprobe.types import Entry
 from tests.inputs.forms import FLOATS, IDS, read, sequences_of
 
-ONE = Entry(features=1, vocabulary=1, embedded=False)
+ONE = Entry(shape=(1,), vocabulary=1, embedded=False)
 
 
 def test_ranks() -> None:
     x = np.arange(2 * 4 * 3, dtype="f4").reshape(2, 4, 3) / 7
     np.testing.assert_array_equal(sequences_of(read(x, FLOATS)), x)
     np.testing.assert_array_equal(sequences_of(read(x[0], FLOATS)), x[:1])
-    np.testing.assert_array_equal(sequences_of(read(x[0], Entry(3, 9, True))), x[:1])
+    np.testing.assert_array_equal(sequences_of(read(x[0], Entry((3,), 9, True))), x[:1])
     np.testing.assert_array_equal(sequences_of(read(x[0, :, 0], ONE)), x[:1, :, :1])
     ids = np.array([[1, 2, 3], [4, 0, 1]], "u2")
     np.testing.assert_array_equal(sequences_of(read(ids, IDS)), ids)
@@ -74,7 +74,7 @@ def test_float64_is_said_once() -> None:
 def test_whole_floats_in_front_of_an_embedding() -> None:
     said: list[str] = []
     batch = read(np.array([[1.0, 2.0], [4.0, 0.0]]), IDS, said)[0]
-    assert batch.features is None
+    assert batch.shape is None
     np.testing.assert_array_equal(batch.load(0, 2), [[1, 2], [4, 0]])
     assert said == ["the array is float64 [2, 2] of whole numbers: they are taken as ids [batch, time]"]
     with pytest.raises(BadInput, match="ids 0…4"):
@@ -155,7 +155,7 @@ from rnnprobe.types import Entry
 def peak():  # not ru_maxrss: a process begins with that of the one that started it
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 source, major = sys.argv[1], sys.argv[2] == "major"
-batch = inputs.read(source, Entry(64, 64, False), say=print, time_major=major)[0]
+batch = inputs.read(source, {'input': Entry((64,), 64, False)}, say=print, time_major=major)[0]
 before = peak()
 assert len(batch.names) == 4 and batch.steps == 3_000_000, batch
 for start in (0, 1_234_567, 2_999_000):

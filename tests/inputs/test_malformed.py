@@ -22,8 +22,8 @@ from rnnprobe.inputs import npz
 from rnnprobe.types import Entry
 from tests.inputs.forms import FLOATS, IDS, LETTERS, read, sequences_of
 
-ONE = Entry(1, 1, False)
-ONE_HOT = Entry(4, 4, False)
+ONE = Entry((1,), 1, False)
+ONE_HOT = Entry((4,), 4, False)
 
 
 @dataclass

@@ -52,7 +52,7 @@ def test_suffixes_are_claimed_once() -> None:
 def test_ragged_ids(reader: SimpleNamespace, tmp_path: Path) -> None:
     source, more = written(reader.name, tmp_path, ids(3, 1, 7))
     batches = read(source, IDS, **more)
-    assert batches[0].features is None
+    assert batches[0].shape is None
     assert batches[0].dtype == "int64"
     same(batches, ids(3, 1, 7))
 
@@ -212,7 +212,7 @@ def test_csv_sequence_column(tmp_path: Path) -> None:
 def test_csv_of_one_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id\n1\n2\n\n3\n")
     same(read(tmp_path / "a.csv", IDS), [np.array([1, 2]), np.array([3])])
-    one = forms.Entry(features=1, vocabulary=1, embedded=False)
+    one = forms.Entry(shape=(1,), vocabulary=1, embedded=False)
     same(read(tmp_path / "a.csv", one), [np.array([[1.0], [2.0]]), np.array([[3.0]])])
 
 

@@ -48,13 +48,13 @@ def _trip(reader: str, suffix: str, sequences: list[np.ndarray], entry: Entry, s
 @settings(max_examples=120, deadline=None)
 def test_floats(sequences: list[np.ndarray], reader: object, size: int) -> None:
     width = sequences[0].shape[1]
-    _trip(reader.name, reader.suffixes[0], sequences, Entry(width, width, False), size)
+    _trip(reader.name, reader.suffixes[0], sequences, Entry((width,), width, False), size)
 
 
 @given(id_sequences(), st.sampled_from(READERS), st.integers(1, 4))
 @settings(max_examples=120, deadline=None)
 def test_ids(sequences: list[np.ndarray], reader: object, size: int) -> None:
-    _trip(reader.name, reader.suffixes[0], sequences, Entry(7, 5, True), size)
+    _trip(reader.name, reader.suffixes[0], sequences, Entry((7,), 5, True), size)
 
 
 @given(st.integers(1, 12), st.lists(st.integers(0, 11), min_size=1, max_size=8))

@@ -12,11 +12,11 @@ import pytest
 
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.gru import GRU
-from rnnprobe.cells.layers import signal_sizes
+from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.cells.lstm import LSTM
 from rnnprobe.errors import RnnprobeError
 from rnnprobe.inputs import states
-from rnnprobe.types import Cell, Layer
+from rnnprobe.types import Cell, Feed, Layer
 from tests.cells import made
 
 LSTM_LAYER = made.layer(LSTM, "rnn/lstm")
@@ -38,14 +38,14 @@ def same(found: Any, expected: Any) -> None:
 
 
 def test_the_projected_cell_has_states_of_two_widths() -> None:
-    assert {state: signal_sizes(LSTM_LAYER)[state] for state in LSTM.states} == {"c": 4, "h": 2}
+    assert {state: signal_shapes(LSTM_LAYER)[state] for state in LSTM.states} == {"c": (4,), "h": (2,)}
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_every_cell(cell: Cell, tmp_path: Path) -> None:
     layer = made.layer(cell, "a/b")
-    sizes = signal_sizes(layer)
-    given = {state: RANDOM.normal(size=(3, sizes[state])).astype("f4") for state in cell.states}
+    shapes = signal_shapes(layer)
+    given = {state: RANDOM.normal(size=(3, *shapes[state])).astype("f4") for state in cell.states}
     expected = {"a/b": given}
     np.savez(tmp_path / "s.npz", **given)
     np.savez(tmp_path / "named.npz", **{f"a/b/{state}": values for state, values in given.items()})
@@ -179,3 +179,33 @@ def test_errors_of_files(tmp_path: Path) -> None:
     with pytest.raises(RnnprobeError, match="leads out of the file") as error:
         read(tmp_path / "s.h5", GRU_LAYER)
     assert error.value.status == 3
+
+
+def test_states_in_space() -> None:
+    """A convolutional cell's states are images."""
+    layer = replace(GRU_LAYER, space=(2, 3))
+    images = RANDOM.normal(size=(3, 2, 3, 4)).astype("f4")
+    same(read(images, layer), {"gru": {"h": images}})
+    same(read({"h": images[0]}, layer), {"gru": {"h": np.broadcast_to(images[0], images.shape)}})
+    with pytest.raises(RnnprobeError, match=r"gru/h is float32 \[3, 4\]; expected \[3, 2, 3, 4\], a row for each seq"):
+        read(G, layer)
+    with pytest.raises(RnnprobeError) as error:
+        read(images[:, None], layer)
+    assert "gru/h is float32 [3, 1, 2, 3, 4]; expected [3, 2, 3, 4]" in str(error.value)
+    assert "no time axis" in error.value.hint
+    pair = replace(LSTM_LAYER, space=(2,))
+    with pytest.raises(RnnprobeError, match=r"is a pair: c \[3, 2, 4\] and h \[3, 2, 2\]"):
+        read(G, pair)
+
+
+def test_states_that_the_model_wires() -> None:
+    """A decoder keeps its encoder's states, unless it is given some."""
+    decoder = replace(GRU_LAYER, name="dec", initial={"h": Feed(("gru",), final="h")})
+    said: list[str] = []
+    same(read({"gru/h": G}, GRU_LAYER, decoder, said=said), {"gru": {"h": G}})
+    assert said == []
+    same(read({"dec/h": G}, GRU_LAYER, decoder, said=said), {"gru": {"h": 0 * G}, "dec": {"h": G}})
+    assert said == [
+        "in the model dec starts from the states of gru; here it starts from the states given",
+        "no initial state is given for gru: zeros",
+    ]

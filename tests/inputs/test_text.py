@@ -23,7 +23,7 @@ WORDS = vocabulary("the", "cat", "sat", "<unk>")
 
 
 def texts(path: Path, words: Vocabulary, by: str, said: list[str] | None = None, **more: object) -> list[list[str]]:
-    entry = Entry(8, len(words.tokens), True)
+    entry = Entry((8,), len(words.tokens), True)
     batches = read(path, entry, said, vocabulary=words, by=by, **more)
     assert all(batch.vocabulary == words.tokens for batch in batches)
     return [[words.tokens[number] for number in sequence] for sequence in sequences_of(batches)]
@@ -58,7 +58,7 @@ def test_lines(tmp_path: Path, chunk: int) -> None:
     said: list[str] = []
     assert texts(path, CHARS, "line", said) == [["a", "b"], ["ö"]]
     assert said == [f"{path}: blank lines are left out: 3, the first is line 1"]
-    batch = read(path, Entry(8, 6, True), vocabulary=CHARS, by="line")[0]
+    batch = read(path, Entry((8,), 6, True), vocabulary=CHARS, by="line")[0]
     assert batch.names == ("line 2", "line 5")
     assert texts(path, CHARS, "line", select="line 5") == [["ö"]]
 
@@ -111,11 +111,11 @@ def test_a_vocabulary_of_another_size(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("ab")
     said: list[str] = []
-    read(path, Entry(8, 9, True), said, vocabulary=CHARS)
+    read(path, Entry((8,), 9, True), said, vocabulary=CHARS)
     assert said == ["the vocabulary has ids 0…5; the network takes 0…8"]
     said.clear()
     with pytest.raises(BadInput, match="has no 'b'"):
-        read(path, Entry(8, 1, True), said, vocabulary=CHARS)
+        read(path, Entry((8,), 1, True), said, vocabulary=CHARS)
     assert said == ["the vocabulary has ids 0…5, the network takes 0…0: the rest counts as unknown"]
 
 
@@ -125,9 +125,9 @@ def test_a_large_text_stays_small(tmp_path: Path) -> None:
 
     path = tmp_path / "a.txt"
     path.write_bytes(b"ab \n" * 2_500_000)
-    read(path, Entry(8, 6, True), vocabulary=CHARS)
+    read(path, Entry((8,), 6, True), vocabulary=CHARS)
     tracemalloc.start()
-    batch = read(path, Entry(8, 6, True), vocabulary=CHARS)[0]
+    batch = read(path, Entry((8,), 6, True), vocabulary=CHARS)[0]
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert batch.steps == 10_000_000

@@ -144,10 +144,11 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TOKENS = st.text(max_size=8)
-NUMBERS = st.booleans() | st.integers(-(2**100), 2**100) | st.floats(allow_nan=False)
+INTEGERS = st.integers(-(2**100), 2**100)
+NUMBERS = st.booleans() | INTEGERS | st.floats(allow_nan=False)
 PLAIN = st.recursive(
     st.none() | NUMBERS | TOKENS | st.binary(max_size=300),
-    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(TOKENS | st.integers(), inner),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(TOKENS | INTEGERS, inner),
     max_leaves=20,
 )  # fmt: skip
 

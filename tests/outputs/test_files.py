@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, CannotWrite, RnnprobeError
 from rnnprobe.outputs import Output, Trace
-from rnnprobe.types import Array, Recording
-from tests.outputs.recordings import blocks, layer, recording, whole
+from rnnprobe.types import Array, Block, Feed, Mask, Recording, Value
+from tests.outputs.recordings import blocks, layer, outcome, recording, whole
 
+CONVOLUTIONAL = layer("conv", "lstm", 2, space=(3, 2))
 LAYERS = (
     layer("rnn/a"),
     layer("rnn/b", "lstm", 5, "backward", 2),
@@ -48,7 +49,7 @@ def recorded(trace: Trace) -> Arrays:
             )
         }
         for name, one in trace.layers.items()
-    }
+    } | ({"": {name: np.asarray(values) for name, values in trace.outputs.items()}} if trace.outputs else {})
 
 
 def same(found: Arrays, expected: Arrays) -> None:
@@ -89,6 +90,89 @@ def test_what_is_written_is_read(
             for row, length in enumerate(batch.lengths):
                 np.testing.assert_array_equal(found[row, :length], loaded[row, :length])
                 np.testing.assert_array_equal(found[row, length:], np.full_like(found[row, length:], fill))
+
+
+def check_rich(trace: Trace, what: Recording, arrays: Arrays) -> None:
+    """Timelines, spaces, outputs and other inputs came as they were announced."""
+    same(recorded(trace), arrays)
+    for each in what.layers:
+        assert trace.layers[each.name].lengths.tolist() == what.lengths_of(each.name).tolist()
+        assert trace.layers[each.name].own_time == (each.name in what.lengths)
+    assert list(trace.outputs) == [one.name for one in what.outcomes]
+    lengths = {one.name: one.lengths.tolist() for one in what.outcomes if one.lengths is not None}
+    assert {name: found.tolist() for name, found in trace.output_lengths.items()} == lengths
+    others = set(what.batches[0].beside)
+    assert set(trace.beside) == others
+    for batch in what.batches:
+        rows = slice(batch.start, batch.start + len(batch.names))
+        for inputs, part in ((trace.inputs, batch), *((trace.beside[name], batch.beside[name]) for name in others)):
+            np.testing.assert_array_equal(np.asarray(inputs["lengths"])[rows], part.lengths)
+            found, loaded = np.asarray(inputs["x"])[rows], part.load(0, part.steps)
+            for row, length in enumerate(part.lengths):
+                np.testing.assert_array_equal(found[row, :length], loaded[row, :length])
+                assert np.isnan(found[row, length:]).all()
+
+
+SHAPES = st.lists(st.integers(1, 4), max_size=3).map(tuple)
+
+
+@st.composite
+def rich(draw: st.DrawFn) -> Recording:
+    """Recordings with everything that a model may have."""
+    lengths = draw(st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=3), min_size=1, max_size=3))
+    count = sum(map(len, lengths))
+    some = st.lists(st.integers(0, 12), min_size=count, max_size=count)
+    layers = [
+        layer(name, cell, draw(st.integers(1, 3)), direction, space=draw(SHAPES))
+        for name, cell, direction in (("a", "gru", "forward"), ("b/c", "basic_lstm", "backward"))
+    ]
+    return recording(
+        layers,
+        lengths,
+        record=draw(st.sampled_from([("h",), ("h", "c", "i")])),
+        shape=draw(SHAPES),
+        own={each.name: draw(some) for each in layers if draw(st.booleans())},
+        outcomes=[outcome(name, draw(SHAPES), draw(st.none() | some)) for name in ("y", "y_time", "time")],
+        beside={name: draw(some) for name in ("x", "x_feature")},
+    )
+
+
+@each_output
+@settings(max_examples=25, deadline=None)
+@given(what=rich(), stretch=st.integers(1, 15), compress=st.sampled_from([None, "gzip"]))
+def test_what_is_written_is_read_with_timelines_spaces_and_outputs(
+    output: Output, what: Recording, stretch: int, compress: str | None
+) -> None:
+    arrays = whole(what)
+    with TemporaryDirectory() as folder:
+        trace = write(Path(folder) / f"trace{output.suffixes[0]}", what, arrays, stretch, compress=compress)
+        check_rich(trace, what, arrays)
+        assert trace.attributes["format_version"] == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(what=rich(), stretch=st.integers(1, 15))
+def test_in_memory_with_timelines_spaces_and_outputs(what: Recording, stretch: int) -> None:
+    arrays = whole(what)
+    with outputs.collect(what) as sink:
+        for block in blocks(what, arrays, stretch):
+            sink.write(block)
+    check_rich(sink.trace, what, arrays)
+
+
+@each_output
+def test_steps_wider_than_a_chunk(output: Output, tmp_path: Path) -> None:
+    """Images of 0.5 MB a step: chunks hold one step, and blocks cut across sequences of different lengths."""
+    what = recording([layer("conv", "basic_rnn", 4, space=(180, 181))], [[7, 2, 0], [3]], record=["h"])
+    arrays = whole(what)
+    check_rich(write(tmp_path / f"t{output.suffixes[0]}", what, arrays, 3), what, arrays)
+
+
+@each_output
+def test_outputs_alone(output: Output, tmp_path: Path) -> None:
+    what = replace(recording([], [[5, 2]], outcomes=[outcome("dense", (3,))]))
+    arrays = whole(what)
+    check_rich(write(tmp_path / f"t{output.suffixes[0]}", what, arrays), what, arrays)
 
 
 @each_output
@@ -156,6 +240,24 @@ def test_attributes_say_where_it_comes_from(output: Output, tmp_path: Path) -> N
     assert (own["forget_bias"], own["forget_bias_evidence"]) == (1.0, "assumed")
     assert own["cell_clip"] == "none"
     assert trace.layers["simple"].attributes["gate_order"] == []
+    assert trace.first_step == 0
+
+
+@each_output
+def test_attributes_of_convolutions_and_of_wiring(output: Output, tmp_path: Path) -> None:
+    each = replace(
+        CONVOLUTIONAL,
+        options=CONVOLUTIONAL.options | {"strides": Value((2, 1), "config")},
+        feed=Feed(("pooling",), mask=Mask("input", 0.0, zeros=True)),
+        initial={"c": Feed(("encoder",), final="c")},
+    )
+    what = recording([each], [[5]], attributes={"first_step": "100"})
+    trace = write(tmp_path / f"t{output.suffixes[0]}", what, whole(what))
+    own = trace.layers["conv"].attributes
+    assert (own["space"], own["strides"], own["strides_evidence"]) == ([3, 2], [2, 1], "config")
+    assert (own["fed_by"], own["mask_zeros"]) == (["pooling"], 1)
+    assert (own["initial_c_from"], own["initial_c_from_final"]) == (["encoder"], "c")
+    assert (trace.first_step, trace.attributes["first_step"]) == (100, 100)
 
 
 ODD = (
@@ -189,6 +291,63 @@ def test_names_of_layers_lead_nowhere_and_stay_apart(output: Output, tmp_path: P
 
 
 @each_output
+def test_names_of_outputs_and_inputs_lead_nowhere_and_stay_apart(output: Output, tmp_path: Path) -> None:
+    names = (*ODD, "x", "ids", "lengths", "names", "attributes", "feature", "y", "y_lengths", "y_time", "y_feature",
+             "%_time", "\n_time", "y/row", "n" * 3000)  # fmt: skip
+    lengths = {name: [3, 1] for name in names}
+    for outcomes, others in (([outcome(name, (2,), [3, 1]) for name in names], {}), ([], lengths)):
+        what = recording(LAYERS[:1], [[5, 4]], record=["h"], outcomes=outcomes, beside=others)
+        arrays = whole(what)
+        trace = write(tmp_path / f"t{output.suffixes[0]}", what, arrays, force=True)
+        assert list(tmp_path.iterdir()) == [tmp_path / f"t{output.suffixes[0]}"]
+        assert len(trace.outputs) == len(outcomes)
+        assert len(trace.beside) == len(others)
+        for one, found in zip(outcomes, trace.outputs.values(), strict=True):
+            np.testing.assert_array_equal(np.asarray(found), arrays[""][one.name])
+        for name, found in trace.beside.items():
+            if name in names:
+                np.testing.assert_array_equal(found["x"][0, :3], what.batches[0].beside[name].load(0, 3)[0])
+
+
+@each_output
+def test_an_output_that_does_not_come_is_a_fault(output: Output, tmp_path: Path) -> None:
+    what = recording(LAYERS[:1], [[9], [3]], outcomes=[outcome("y", (2,))])
+    every = list(blocks(what, whole(what)))
+    for some, times in ((every[:-1], 0), ([*every, every[-1]], 2)):
+
+        def leave_out(some: list[Block] = some) -> None:
+            with outputs.open(tmp_path / f"t{output.suffixes[0]}", what) as sink:
+                for block in some:
+                    sink.write(block)
+
+        with pytest.raises(RuntimeError, match=f"y: the batch at 1 gave this output {times} times"):
+            leave_out()
+        assert list(tmp_path.iterdir()) == []
+
+
+@each_output
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"outcomes": {"y": np.zeros((1, 3), "f4")}}, r"outputs/y: \(1, 3\)"),
+        ({"outcomes": {"z": np.zeros((1, 8, 2), "f4")}}, r"outputs/z: \(1, 8, 2\)"),
+        ({"signals": {"conv": {"h": np.zeros((9, 1, 3, 2, 1), "f4")}}}, r"layers/conv/h: \(1, 9, 3, 2, 1\)"),
+        ({"final": {"conv": {"h": np.zeros((1, 2), "f4")}}}, r"layers/conv/final_h: \(1, 2\)"),
+    ],
+)
+def test_an_array_of_another_shape_is_a_fault(output: Output, block: dict, message: str, tmp_path: Path) -> None:
+    what = recording([CONVOLUTIONAL], [[9]], outcomes=[outcome("y", (2,)), outcome("z", (2,), [7])])
+
+    def write_it() -> None:
+        with outputs.open(tmp_path / f"t{output.suffixes[0]}", what) as sink:
+            sink.write(Block(what.batches[0], 0, **({"signals": {}} | block)))
+
+    with pytest.raises(RuntimeError, match=message):
+        write_it()
+    assert list(tmp_path.iterdir()) == []
+
+
+@each_output
 def test_a_gap_is_a_fault(output: Output, tmp_path: Path) -> None:
     what = recording(LAYERS[:1], [[9]])
 
@@ -200,6 +359,10 @@ def test_a_gap_is_a_fault(output: Output, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="rnn/a: 8 steps"):
         leave_out()
     assert list(tmp_path.iterdir()) == []
+
+    what = recording(LAYERS[:1], [[9]], own={"rnn/a": [7]})
+    with pytest.raises(RuntimeError, match="rnn/a: 4 steps recorded of the batch at 0, expected 7"):
+        leave_out()
 
 
 def test_in_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,8 @@ import pytest
 import xarray as xr
 
 from rnnprobe.outputs.shield import Shield
-from tests.outputs.recordings import layer, recording, whole
+from rnnprobe.types import Value
+from tests.outputs.recordings import layer, outcome, recording, whole
 from tests.outputs.test_files import LAYERS, write
 
 
@@ -33,6 +35,82 @@ def test_xarray_opens_each_layer_as_a_labelled_dataset(suffix: str, tmp_path: Pa
         assert found["names"].values.tolist() == ["s0", "s1", "s2"]
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         assert tree["layers/rnn/a/h"].sizes == {"sequence": 3, "time": 12, "unit": 3}
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".nc"])
+def test_xarray_opens_spaces_timelines_outputs_and_other_inputs(suffix: str, tmp_path: Path) -> None:
+    spaces = {"line": (4,), "plane": (4, 5), "room": (4, 5, 6), "hyper": (1, 2, 1, 2)}
+    axes = {
+        "line": ("position",),
+        "plane": ("row", "column"),
+        "room": ("depth", "row", "column"),
+        "hyper": ("axis_0", "axis_1", "axis_2", "axis_3"),
+    }
+    what = recording(
+        [layer(name, "basic_lstm", 3, space=space) for name, space in spaces.items()],
+        [[5, 9], [12]],
+        shape=(6, 7, 3),
+        own={"plane": [2, 4, 30]},
+        outcomes=[outcome("y", (2,), [5, 9, 12]), outcome("z", (4, 2), [1, 0, 3]), outcome("label", (10,))],
+        beside={"other": [2, 2, 1], "feature": [5, 9, 12]},
+    )
+    arrays = whole(what)
+    path = tmp_path / f"t{suffix}"
+    write(path, what, arrays)
+    for name in spaces:
+        with xr.open_dataset(path, group=f"layers/{name}", engine="h5netcdf") as found:
+            assert found["h"].dims == ("sequence", "time", *axes[name], "unit")
+            assert found["final_c"].dims == ("sequence", *axes[name], "unit")
+            assert found.sizes["time"] == (30 if name == "plane" else 12)
+            assert ("lengths" in found) == (name == "plane")
+            for key, values in arrays[name].items():
+                np.testing.assert_array_equal(found[key].values, values)
+    with xr.open_dataset(path, group="inputs", engine="h5netcdf") as found:
+        assert found["x"].dims == ("sequence", "time", "row", "column", "feature")
+    with xr.open_dataset(path, group="inputs/other", engine="h5netcdf") as found:
+        assert found["x"].dims == ("sequence", "other_time", "other_feature")
+        assert found["lengths"].values.tolist() == [2, 2, 1]
+    with xr.open_dataset(path, group="inputs/%66eature", engine="h5netcdf") as found:
+        assert found["x"].dims == ("sequence", "time", "%66eature_feature")
+        assert found.attrs["name"] == "feature"
+    with xr.open_dataset(path, group="outputs", engine="h5netcdf") as found:
+        assert found["y"].dims == ("sequence", "time", "y_feature")
+        assert found["z"].dims == ("sequence", "z_time", "z_position", "z_feature")
+        assert found["label"].dims == ("sequence", "label_feature")
+        assert found["z_lengths"].values.tolist() == [1, 0, 3]
+        for name, values in arrays[""].items():
+            np.testing.assert_array_equal(found[name].values, values)
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        assert tree["layers/plane/h"].sizes["time"] == 30
+        assert tree["inputs/other/x"].sizes["sequence"] == 3
+
+
+def test_channels_first(tmp_path: Path) -> None:
+    """What the model takes and gives has its channels first, a trace its units last."""
+    each = layer("conv", "basic_rnn", 3, space=(4, 5))
+    each = replace(each, options=each.options | {"data_format": Value("channels_first", "config")})
+    what = recording([each], [[5]], shape=(3, 6, 7), outcomes=[outcome("y", (3, 4, 5))])
+    write(tmp_path / "t.h5", what, whole(what))
+    with xr.open_datatree(tmp_path / "t.h5", engine="h5netcdf") as tree:
+        assert tree["layers/conv/h"].dims == ("sequence", "time", "row", "column", "unit")
+        assert tree["inputs/x"].dims == ("sequence", "time", "feature", "row", "column")
+        assert tree["outputs/y"].dims == ("sequence", "y_feature", "y_row", "y_column")
+
+
+def test_padding_of_a_timeline_takes_no_space(tmp_path: Path) -> None:
+    what = recording(
+        [layer("a", units=64)],
+        [[3] * 31],
+        record=("h",),
+        own={"a": [20_000] + [10] * 30},
+        outcomes=[outcome("y", (64,), [20_000] + [10] * 30)],
+    )
+    write(tmp_path / "t.h5", what, whole(what), 5000)
+    with h5py.File(tmp_path / "t.h5") as file:
+        for array in (file["layers/a/h"], file["outputs/y"]):
+            assert array.shape == (31, 20_000, 64)
+            chunk = int(np.prod(array.chunks)) * 4
+            assert array.id.get_storage_size() <= 20_000 * 64 * 4 + 32 * chunk
 
 
 def test_padding_takes_no_space(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,10 +15,14 @@ import pytest
 
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, OutOfResources, Refused
-from tests.outputs.recordings import layer, recording, whole
-from tests.outputs.test_files import write
+from tests.conftest import DATA
+from tests.outputs.recordings import layer, outcome, recording, whole
+from tests.outputs.test_files import recorded, same, write
 
 WHAT = recording([layer("rnn/a"), layer("b", "gru")], [[9, 4]], vocabulary=("a", "b"))
+
+
+OLD = recording([layer("rnn/a"), layer("b", "gru")], [[9, 4]], vocabulary=("a", "b"), record=("h",))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,17 @@ def test_other_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "weights.npz", a=np.zeros(3))
     with pytest.raises(BadInput, match="no trace"):
         outputs.load(tmp_path / "weights.npz")
+
+
+def test_traces_of_version_1() -> None:
+    """Written by the release before: one timeline, one input, steps of one axis."""
+    for suffix in (".h5", ".npz"):
+        trace = outputs.load(DATA / "traces" / f"version_1{suffix}")
+        assert trace.attributes["format_version"] == 1
+        same(recorded(trace), whole(OLD))
+        assert trace.lengths.tolist() == [9, 4]
+        assert [one.own_time for one in trace.layers.values()] == [False, False]
+        assert (trace.outputs, trace.output_lengths, trace.beside, trace.first_step) == ({}, {}, {}, 0)
 
 
 def _virtual(file: h5py.File) -> None:
@@ -143,7 +159,8 @@ def _attribute(name: str, value: object) -> Callable[[h5py.File], None]:
         (_instead("layers/b/h", np.zeros((2, 9, 3), "i4")), "layers/b/h is int32"),
         (_instead("layers/b/final_h", np.zeros((3, 3), "f4")), "layers/b/final_h"),
         (_attribute("@format", "else"), "is no trace"),
-        (_attribute("@format_version", 2), "format version 2"),
+        (_attribute("@format_version", 3), "format version 3, and this release reads 1 and 2"),
+        (_attribute("@first_step", -1), "attribute `first_step` is -1"),
         (_attribute("layers/b@name", 3), "no attribute `name`"),
         (_attribute("layers/b@name", "rnn/a"), "two layers named rnn/a"),
         (_attribute("layers/b@units", np.zeros((2, 2))), "the attribute layers/b@units is ndarray"),
@@ -155,6 +172,64 @@ def test_damage_is_named(change: Callable[[h5py.File], None], message: str, trac
         change(file)
     with pytest.raises(BadInput, match=rf"t\.h5: .*{message}"):
         use(path)
+
+
+RICH = recording(
+    [layer("conv", "basic_rnn", 2, space=(3, 4)), layer("short", "gru")],
+    [[9, 4]],
+    own={"short": [5, 2]},
+    outcomes=[outcome("y", (2,)), outcome("z", (), [5, 2])],
+    beside={"mask": [3, 1]},
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_instead("layers/short/lengths", np.array([6, 2])), "outside of 0 … 5 .layers/short/lengths"),
+        (_instead("layers/short/lengths", np.array([5.0, 2.0])), "layers/short/lengths is float64"),
+        (_instead("layers/short/lengths", np.array([5])), "2 sequences, and other numbers"),
+        (_without("layers/short/lengths"), r"layers/short/\w+ is float32 \[2, 5, 3\], expected floats \[2, 9, units\]"),
+        (_instead("layers/conv/h", np.zeros((2, 9, 3, 2), "f4")), r"layers/conv/h .* \[2, 9, 3, 4, units\]"),
+        (_instead("layers/conv/final_h", np.zeros((2, 2), "f4")), r"layers/conv/final_h .* \[2, 3, 4, units\]"),
+        (_attribute("layers/conv@space", "3"), "layers/conv@space is '3'"),
+        (_without("outputs/y"), "outputs/y is missing"),
+        (_instead("outputs/y", np.zeros((3, 2), "f4")), r"outputs/y is float32 \[3, 2\], expected floats of 2"),
+        (_instead("outputs/z_lengths", np.array([6, 2])), "outside of 0 … 5 .outputs/z_lengths"),
+        (_instead("outputs/z", np.zeros(2, "f4")), "outputs/z has lengths and no steps"),
+        (_attribute("outputs@names", ["y"]), "1 names of 2 arrays"),
+        (_without("inputs/mask/lengths"), "inputs/mask/lengths is missing"),
+        (_without("inputs/mask/x"), "neither inputs/mask/x nor ids"),
+        (_attribute("inputs/mask@name", 1), "inputs/mask has no attribute `name`"),
+    ],
+)
+def test_damage_of_what_version_2_holds(change: Callable[[h5py.File], None], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.h5"
+    write(path, RICH, whole(RICH))
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(BadInput, match=rf"t\.h5: .*{message}"):
+        outputs.load(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "lengths"),
+    [
+        ("layers/short/h", "layers/short/lengths"),
+        ("outputs/z", "outputs/z_lengths"),
+        ("inputs/mask/x", "inputs/mask/lengths"),
+    ],
+)
+def test_steps_of_their_own_that_were_never_written(array: str, lengths: str, tmp_path: Path) -> None:
+    what = replace(RICH, signals={name: ("h",) for name in RICH.signals})
+    write(tmp_path / "t.h5", what, whole(what))
+    with h5py.File(tmp_path / "t.h5", "r+") as file:
+        width, steps = file[array].shape[2:], 1 << 40
+        del file[array]
+        file.create_dataset(array, (2, steps, *width), "f4", chunks=(1, 1024, *width))
+        file[lengths][:] = steps
+    with pytest.raises(BadInput, match=rf"{array} should hold 2199023255552 steps, \d+ bytes; found 0"):
+        outputs.load(tmp_path / "t.h5")
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])

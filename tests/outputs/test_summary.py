@@ -11,7 +11,7 @@ from rnnprobe import outputs
 from rnnprobe.cells import CELLS
 from rnnprobe.outputs.summary import COLUMNS, ROWS, SignalSummary
 from rnnprobe.types import Array, Cell, Recording, Value
-from tests.outputs.recordings import blocks, layer, recording, whole
+from tests.outputs.recordings import blocks, layer, outcome, recording, whole
 
 
 def summed(what: Recording, arrays: dict[str, dict[str, Array]], stretch: int) -> dict[tuple[str, str], SignalSummary]:
@@ -43,6 +43,48 @@ def test_figures(stretch: int) -> None:
     values = arrays["a"]["c"][:, np.arange(150) * COLUMNS // 150 == 10]
     for group, units in enumerate((slice(0, 1), slice(1, 3), slice(3, 4), slice(4, 6))):
         assert found["a", "c"].heat[group, 10] == pytest.approx(np.nanmean(values[..., units], dtype=np.float64))
+
+
+def test_figures_over_space_and_over_timelines() -> None:
+    what = recording(
+        [layer("a", "gru", 5, space=(3, 2)), layer("b", "gru", 3, "backward")],
+        [[150, 0, 31], [97]],
+        own={"b": [40, 7, 0, 200]},
+    )
+    arrays = whole(what)
+    arrays["a"]["r"][0, 3:9] = np.nan
+    found = summed(what, arrays, 50)
+    for (name, signal), one in found.items():
+        values = arrays[name][signal]
+        assert one.shape == values.shape
+        steps = {"a": 278, "b": 247}[name]
+        assert one.values == steps * np.prod(values.shape[2:])
+        assert one.nan == (6 * 30 if signal == "r" and name == "a" else 0)
+        assert (one.min, one.max) == (np.nanmin(values), np.nanmax(values))
+        assert one.mean == pytest.approx(np.nanmean(values, dtype=np.float64), abs=1e-12)
+    values = arrays["a"]["h"][:, np.arange(150) * COLUMNS // 150 == 10]
+    assert found["a", "h"].heat[1, 10] == pytest.approx(np.nanmean(values[..., 1], dtype=np.float64))
+    values = arrays["b"]["h"][:, np.arange(200) * COLUMNS // 200 == 10]
+    assert found["b", "h"].heat[2, 10] == pytest.approx(np.nanmean(values[..., 2], dtype=np.float64))
+
+
+def test_figures_of_outputs() -> None:
+    given = [outcome("y", (4,)), outcome("z", (2, 2), [9, 0, 3]), outcome("nothing", (1,), [0, 0, 0])]
+    what = recording([layer("a")], [[5, 2], [7]], outcomes=given)
+    arrays = whole(what)
+    arrays[""]["y"][1, 2] = np.nan
+    with outputs.summarise(what) as sink:
+        for block in blocks(what, arrays):
+            sink.write(block)
+    y, z, nothing = sink.outcomes
+    assert (y.name, y.shape, y.values, y.nan) == ("y", (3, 4), 12, 1)
+    assert (z.name, z.shape, z.values, z.nan) == ("z", (3, 9, 2, 2), 48, 0)
+    for one in (y, z):
+        values = arrays[""][one.name]
+        assert (one.min, one.max) == (np.nanmin(values), np.nanmax(values))
+        assert one.mean == pytest.approx(np.nanmean(values, dtype=np.float64), abs=1e-12)
+    assert (nothing.shape, nothing.values) == ((3, 0, 1), 0)
+    assert np.isnan([nothing.min, nothing.mean, nothing.max]).all()
 
 
 def test_nothing_at_all() -> None:

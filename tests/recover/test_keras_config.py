@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from rnnprobe.errors import BadInput
+from rnnprobe.errors import BadInput, Refused
 from rnnprobe.formats.keras_json import with_config
 from rnnprobe.recover.keras import recover
 from rnnprobe.recover.keras.config import activation, era
+from rnnprobe.recover.stacks import select
 from rnnprobe.types import Feed, Mask, Network, Value
 
 from .keras_models import Json, cell, functional, layer, recover_case, rnn, save, sequential
@@ -83,7 +84,7 @@ def test_options_carry_their_evidence(saved: Any) -> None:
 
 def test_what_keras_passes_through_and_what_stands_outside(saved: Any) -> None:
     network = saved(
-        {"a": cell("lstm", 3, 4), "d": {"kernel": (4, 5)}, "b": cell("rnn", 5, 2), "c": cell("gru", 2, 2)},
+        {"a": cell("lstm", 3, 4), "td": {"kernel": (4, 5), "bias": (5,)}, "b": cell("rnn", 5, 2), "c": cell("gru", 2, 2)},
         sequential(
             layer("GaussianNoise", "noise"),
             rnn("LSTM", "a", 4),
@@ -95,9 +96,10 @@ def test_what_keras_passes_through_and_what_stands_outside(saved: Any) -> None:
         ),
     )
     assert sources(network) == {"a": ("input",), "b": ("td",), "c": ("b",)}
-    assert network.notes == (
-        "'b' is fed by 'td' (TimeDistributed), which is not rebuilt: its input is what that layer computes",
-    )
+    assert [(found.name, found.feeds[0].sources, found.stepwise) for found in network.transforms] == [
+        ("td", ("a",), True)
+    ]
+    assert network.notes == ()
 
 
 def test_embeddings_in_front(saved: Any) -> None:
@@ -136,7 +138,10 @@ def test_a_stack_that_runs_once_a_step(saved: Any) -> None:
             layer("TimeDistributed", "td", layer=rnn("LSTM", "x", 4, return_sequences=False)), rnn("LSTM", "b", 2)
         ),
     )
-    assert sources(network) == {"td": ("input of td",), "b": ("td",)}
+    assert sources(network) == {"td": ("input of td",), "b": ("td/each_step",)}
+    assert [(one.name, one.layer.class_name, one.stepwise) for one in network.transforms] == [
+        ("td/each_step", "TimeDistributed", True)
+    ]
     assert "runs afresh" in network.notes[0]
 
 
@@ -177,22 +182,25 @@ def test_lambda_code_is_reported_and_never_run(saved: Any, tmp_path: Path) -> No
             rnn("LSTM", "a", 4),
         ),
     )
-    assert "'code' is a Lambda layer; the code in it is never run" in network.notes
+    assert "'code' is a Lambda layer: the code in it is never run" in network.notes
     assert sources(network) == {"a": ("code",)}
+    with pytest.raises(Refused, match="'code' can't be computed") as caught:
+        select(network)
+    assert "--own-input" in caught.value.hint
     assert not marker.exists()
 
 
 @pytest.mark.parametrize(
     ("stranger", "said"),
     [
-        (layer("ConvLSTM2D", "a"), "ConvLSTM2D, which is not rebuilt"),
+        (layer("AttentionLSTM", "a"), "AttentionLSTM, which is not rebuilt"),
         (layer("JANET", "a", units=4), "JANET"),
         ({**rnn("LSTM", "a", 4), "module": "my.own"}, "whose code is not in the file"),
         ({**rnn("LSTM", "a", 4), "registered_name": "mine>LSTM", "module": None}, "whose code is not in the file"),
         (layer("RNN", "a", cell={"class_name": "MyCell", "config": {"units": 4}}), "MyCell"),
         (rnn("LSTM", "a", 4, activation="my_own"), "my_own"),
         (rnn("LSTM", "a", 4, activation={"class_name": "LeakyReLU", "config": {}}), "LeakyReLU"),
-        (layer("Bidirectional", "a", layer=layer("ConvLSTM1D", "x")), "ConvLSTM1D"),
+        (layer("Bidirectional", "a", layer=layer("JANET", "x")), "JANET"),
     ],
 )
 def test_what_is_not_rebuilt_is_a_candidate(saved: Any, stranger: Json, said: str) -> None:
@@ -317,9 +325,13 @@ def test_bare_weights_of_no_keras_cell(saved: Any) -> None:
     assert network.notes == ("nothing recurrent is stored in it (it holds dense_1)",)
 
 
-def test_states_handed_over_are_said() -> None:
+def test_states_handed_over_are_wired() -> None:
     network = recover_case("tf_keras-2.21/seq2seq/m.keras")
-    assert "'decoder_lstm' starts from the final state of 'encoder_lstm'" in network.notes[0]
+    assert {name: (feed.sources, feed.final) for name, feed in network["decoder_lstm"].initial.items()} == {
+        "h": (("encoder_lstm",), "h"),
+        "c": (("encoder_lstm",), "c"),
+    }
+    assert not network["encoder_lstm"].initial
     assert "stateful" in recover_case("tf_keras-2.21/stateful/model.h5").notes[0]
 
 

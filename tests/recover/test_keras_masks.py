@@ -36,14 +36,14 @@ def test_a_mask_goes_on_from_layer_to_layer(saved: Any) -> None:
 def test_a_mask_of_what_the_user_does_not_give_is_said(saved: Any) -> None:
     names = ("a", "b", "c", "e")
     network = saved(
-        {"a": cell("lstm", 3, 4), "d": {"kernel": (4, 4)}, **{name: cell("lstm", 4, 4) for name in names[1:]}},
+        {"a": cell("lstm", 3, 4), **{name: cell("lstm", 4, 4) for name in names[1:]}},
         sequential(
             layer("Masking", "m", mask_value=-1),
             rnn("LSTM", "a", 4),
-            layer("Dense", "d", units=4),
+            layer("Dense", "d", units=4, activation="own"),
             rnn("LSTM", "b", 4),
             rnn("LSTM", "c", 4),
-            layer("Conv1D", "v"),
+            layer("Conv1D", "v", activation="own"),
             rnn("LSTM", "e", 4),
         ),
     )
@@ -54,12 +54,14 @@ def test_a_mask_of_what_the_user_does_not_give_is_said(saved: Any) -> None:
     assert network.notes[-1] == told
 
 
-def test_masking_behind_a_layer_is_an_input_of_its_own(saved: Any) -> None:
+def test_masking_behind_a_layer_compares_what_that_layer_computes(saved: Any) -> None:
     network = saved(
         {"a": cell("lstm", 3, 4), "b": cell("lstm", 4, 4)},
         sequential(rnn("LSTM", "a", 4), layer("Masking", "m", mask_value=0.0), rnn("LSTM", "b", 4)),
     )
-    assert network["b"].feed == Feed(("m",), "concat", Mask("m", 0.0), "config")
+    (same,) = network.transforms
+    assert (same.layer.class_name, same.feeds[0].sources, same.stepwise) == ("Activation", ("a",), True)
+    assert network["b"].feed == Feed((same.name,), "concat", Mask(same.name, 0.0), "config")
 
 
 def test_a_layer_that_is_not_rebuilt_hands_its_mask_on(saved: Any) -> None:
@@ -71,17 +73,17 @@ def test_a_layer_that_is_not_rebuilt_hands_its_mask_on(saved: Any) -> None:
     assert "masked by 'm' are not known from what enters 'b'" in network.notes[-1]
 
 
-def test_an_embedding_behind_a_dense_layer(saved: Any) -> None:
+def test_a_mask_passes_a_dense_layer(saved: Any) -> None:
     network = saved(
-        {"words": {"embeddings": (10, 3)}, "d": {"kernel": (3, 5)}, "a": cell("lstm", 5, 4)},
+        {"words": {"embeddings": (10, 3)}, "d": {"kernel": (3, 5), "bias": (5,)}, "a": cell("lstm", 5, 4)},
         sequential(
             layer("Embedding", "words", input_dim=10, output_dim=3, mask_zero=True),
             layer("Dense", "d", units=5),
             rnn("LSTM", "a", 4),
         ),
     )
-    assert network["a"].feed == Feed(("d",), "concat", None, "config")
-    assert "masked by 'words' are not known from what enters 'a'" in network.notes[-1]
+    assert network["a"].feed == Feed(("d",), "concat", Mask("words", 0.0), "config")
+    assert not network.notes
 
 
 @pytest.mark.parametrize("twice", [False, True])

@@ -12,6 +12,7 @@ import pytest
 
 import rnnprobe
 from rnnprobe.errors import BadInput
+from rnnprobe.types import Value
 
 from ..conftest import DATA
 
@@ -67,6 +68,27 @@ def test_a_saved_model_whose_objects_tell_their_configurations():
     for layer, x in (("front/lstm", "ids"), ("top", "x/top")):
         trace = rnnprobe.trace(network, expected[x], layers=[layer])
         assert agrees(trace.layers[layer].signals["h"], expected[f"h/{layer}"]), layer
+
+
+def test_a_model_as_an_attribute_with_layers_between():
+    network = rnnprobe.open(OBJECTS / "fronted")
+    assert summary(network) == {
+        "inner/first": ("keras_lstm", ("input",)),
+        "inner/second": ("keras_lstm", ("inner/between",)),
+    }
+    second = network["inner/second"]
+    assert {state: (feed.sources, feed.final) for state, feed in second.initial.items()} == {
+        "h": (("inner/first",), "h"),
+        "c": (("inner/first",), "c"),
+    }
+    assert [one.name for one in network.transforms] == ["inner/between", "inner/head"]
+    assert network.transforms[0].feeds[0].sources == ("inner/first",)
+    assert [feed.sources for feed in network.outputs.values()] == [("inner/head",)]
+    held = [call.layer.layers for call in network.original if call.layer.layers]
+    assert held == [("inner/first",), ("inner/second",)]
+    expected = np.load(OBJECTS / "fronted.npz")
+    trace = rnnprobe.trace(network, expected["x"])
+    assert agrees(trace.layers["inner/second"].signals["h"], expected["h/inner/second"])
 
 
 def test_a_training_checkpoint_without_and_with_its_configuration():
@@ -201,10 +223,27 @@ def test_published_checkpoints(corpus, name):
             assert np.abs(np.asarray(recorded.signals[kind])[ran] - expected[key][ran]).max() <= limit, key
 
 
-@pytest.mark.parametrize("name", ["conv1d_lstm_3x3_2x2", "conv2d_lstm_3x3_2x2", "conv3d_lstm_3x3_2x2", "embed_100_100"])
-def test_published_checkpoints_without_a_known_cell(corpus, name):
-    network = rnnprobe.open(corpus / "sonnet/sonnet/src/conformance/checkpoints" / name)
-    assert not network.layers
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_published_convolutional_cores(corpus, axes):
+    network = rnnprobe.open(corpus / f"sonnet/sonnet/src/conformance/checkpoints/conv{axes}d_lstm_3x3_2x2")
+    (layer,) = network.layers
+    assert layer.cell.name == f"sonnet_conv_lstm_{axes}d"
+    assert (layer.input_size, layer.units) == (2, 3)
+    assert [size for name, size in layer.sizes.items() if name.startswith("kernel_")] == [3] * axes
+
+
+def test_a_published_checkpoint_without_a_cell(corpus):
+    assert not rnnprobe.open(corpus / "sonnet/sonnet/src/conformance/checkpoints/embed_100_100").layers
+
+
+def test_convolutional_cores_and_layers():
+    for axes in (1, 2, 3):
+        (core,) = rnnprobe.open(DATA / f"conformance/sonnet-2.0.2/conv_lstm_{axes}d/model.ckpt").layers
+        assert core.cell.name == f"sonnet_conv_lstm_{axes}d"
+    first, second = rnnprobe.open(DATA / "conformance/tf_keras-2.21/convlstm2d_stack/tfw").layers
+    assert second.feed.sources == (first.name,)
+    assert first.options["padding"] == Value("valid", "assumed")
+    assert first.options["recurrent_activation"] == Value("hard_sigmoid", "assumed")
 
 
 def test_a_training_whose_checkpoints_mostly_lack_their_index(corpus, run):

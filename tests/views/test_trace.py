@@ -19,7 +19,7 @@ from rnnprobe.views import trace as views
 from rnnprobe.views.heatmap import Scale
 from rnnprobe.views.screen import Screen, screen
 
-from ..outputs.recordings import blocks, layer, recording, whole
+from ..outputs.recordings import blocks, layer, outcome, recording, whole
 
 GOLDEN = Path(__file__).parent.parent / "data" / "traces"
 TEXT = 'def f(x):\n\treturn "a\\tb"  # café\n\nprint(f("x"))\n'
@@ -163,3 +163,45 @@ def test_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows["rnn", "i"]["shape"] == [4, 150, 6]
     assert rows["rnn", "h"]["saturated_min"] is None
     assert rows["b", "z"]["values"] == (150 + 31 + 97) * 3
+
+
+def test_summary_of_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    what = recording(
+        [layer("conv", "gru", 6, space=(4, 4))],
+        [[15, 0, 3], [9]],
+        record=["h", "z"],
+        own={"conv": [7, 0, 1, 4]},
+        outcomes=[outcome("dense", (3,)), outcome("steps", (2,), [15, 0, 3, 9])],
+    )
+    with outputs.summarise(what) as sink:
+        for block in blocks(what, whole(what)):
+            sink.write(block)
+    stream = io.StringIO()
+    verified = {"status": "not verified"}
+    summary.show(sink.summaries, verified, as_json=False, outcomes=sink.outcomes, stream=stream)
+    check("summary_outputs", stream.getvalue())
+    stream = io.StringIO()
+    summary.show(sink.summaries, verified, as_json=True, outcomes=sink.outcomes, stream=stream)
+    document = json.loads(stream.getvalue())
+    assert [(row["output"], row["shape"]) for row in document["outputs"]] == [("dense", [4, 3]), ("steps", [4, 15, 2])]
+    assert [row["shape"] for row in document["signals"]] == [[4, 7, 4, 4, 6]] * 2
+    stream = io.StringIO()
+    summary.show((), verified, as_json=False, outcomes=sink.outcomes, stream=stream)
+    assert stream.getvalue().startswith("the model's outputs")
+
+
+@pytest.mark.parametrize(("golden", "at"), [("space_mean", ()), ("space_place", (1, 0))])
+def test_a_convolution(golden: str, at: tuple[int, ...]) -> None:
+    what = recording([layer("conv", units=3, space=(2, 2))], [[20]], attributes={"first_step": "40"})
+    arrays = whole(what)
+    for unit in range(3):
+        for row in range(2):
+            arrays["conv"]["h"][0, :, row, 0, unit] = np.sin(np.arange(20) / (unit + 1)) * 0.8
+            arrays["conv"]["h"][0, :, row, 1, unit] = row
+    with outputs.collect(what) as sink:
+        for block in blocks(what, arrays):
+            sink.write(block)
+    one, where = sink.trace.layers["conv"], Screen(60)
+    lines = views.over_steps(sink.trace, one, "h", 0, range(5, 20), (), 4, where, at)
+    check(golden, heatmap.render(lines, where))

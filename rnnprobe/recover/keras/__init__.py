@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.keras import bare, tracked
 from rnnprobe.recover.keras.build import Builder
-from rnnprobe.recover.keras.config import Era, era, layer_config, layers_of, looks_like_keras_3
+from rnnprobe.recover.keras.config import (
+    Era,
+    LayerConfig,
+    era,
+    layer_config,
+    layers_of,
+    looks_like_keras_3,
+    references,
+)
+from rnnprobe.recover.keras.flow import Flow
 from rnnprobe.recover.keras.model import model
 from rnnprobe.recover.keras.store import FAMILIES, Flat, Nested, Place, by_cell, family, store
 from rnnprobe.types import Checkpoint, KerasConfig, Network
@@ -64,13 +75,38 @@ def _from_config(checkpoint: Checkpoint, config: KerasConfig, weights: Flat | Ne
         note = _align(weights, named)
         if note:
             builder.note(note)
-    model(builder, outermost, None, Place())
+    results = model(builder, outermost, None, Place())
     builder.say_masks()
-    used = {source for layer in builder.layers for source in layer.feed.sources}
-    embeddings = tuple(found for name, found in builder.embeddings.items() if name in used)
     if not builder.layers and not builder.candidates:
         builder.note("the configuration describes no recurrent layer")
-    return Network(checkpoint, tuple(builder.layers), embeddings, tuple(builder.candidates), tuple(builder.notes))
+    flows = _outputs(builder, outermost, results)
+    return Network(
+        checkpoint,
+        tuple(builder.layers),
+        tuple(builder.embeddings.values()),
+        tuple(builder.candidates),
+        tuple(builder.notes),
+        tuple(builder.transforms),
+        {name: replace(flow.feed, turned=flow.turned) for name, flow in flows.items()},
+        () if builder.unbuilt else tuple(builder.original),
+        {} if builder.unbuilt else {name: flow.origin for name, flow in flows.items()},
+        builder.shapes,
+    )
+
+
+def _outputs(builder: Builder, outermost: LayerConfig, results: list[Flow]) -> dict[str, Flow]:
+    """The model's outputs, by the names of the layers that give them; none where one of them can't be computed."""
+    flows = [builder.settled(flow) for flow in results]
+    made = {*builder.embeddings, *(la.name for la in builder.layers), *(one.name for one in builder.transforms)}
+    if not builder.reached([source for flow in flows for source in flow.sources]) <= made | builder.shapes.keys():
+        return {}
+    refs = references(outermost.config.get("output_layers"))
+    names = [ref.layer for ref in refs] or [layer.name or layer.class_name for layer in layers_of(outermost)[-1:]]
+    found: dict[str, Flow] = {}
+    for k, flow in enumerate(flows):
+        name = names[k] if k < len(names) else f"{names[-1]}_{k}"
+        found[name if name not in found else f"{name}_{k}"] = flow
+    return found
 
 
 def _align(weights: Flat, named: list[tuple[str, str]]) -> str:

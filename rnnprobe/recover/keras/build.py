@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from rnnprobe.errors import BadInput
+from rnnprobe.recover.keras import builtin
 from rnnprobe.recover.keras.cells import layer as build_layer
 from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config, mapped, text
-from rnnprobe.recover.keras.flow import Flow, merged, outside
+from rnnprobe.recover.keras.flow import Flow, merged, outside, rank, width
 from rnnprobe.recover.keras.store import FAMILIES, CellWeights, Flat, Nested, Place, family, stacked_cell
-from rnnprobe.types import Candidate, Direction, Embedding, Layer, Mask
+from rnnprobe.types import Candidate, Direction, Embedding, KerasCall, KerasLayer, Layer, Mask, Transform
 
 MERGES = ("concat", "sum", "mul", "ave")
 
@@ -24,8 +26,11 @@ class Builder:
         era: of the configuration.
         layers, embeddings, candidates, notes: of the network.
         classes: of the layers that are not rebuilt, by name.
-        ids: of each embedding, where it takes its ids from.
         maskers: of each mask, the layer that makes it.
+        maskings: the value that each `Masking` skips, by the layer's name.
+        transforms, shapes: of the network.
+        original: the calls of the original so far.
+        unbuilt: the layers that no class of Keras's own computes.
     """
 
     weights: Flat | Nested
@@ -35,10 +40,15 @@ class Builder:
     candidates: list[Candidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     classes: dict[str, str] = field(default_factory=dict)
-    ids: dict[str, str] = field(default_factory=dict)
     maskers: dict[Mask, str] = field(default_factory=dict)
+    maskings: dict[str, float] = field(default_factory=dict)
+    transforms: list[Transform] = field(default_factory=list)
+    shapes: dict[str, tuple[int | None, ...] | None] = field(default_factory=dict)
+    original: list[KerasCall] = field(default_factory=list)
+    unbuilt: list[str] = field(default_factory=list)
     _fronts: dict[str, frozenset[str]] = field(default_factory=dict)
     _unknown: dict[Mask, list[str]] = field(default_factory=dict)
+    _built: dict[Place, KerasLayer | str] = field(default_factory=dict)
     _held: dict[tuple[Place, tuple[str, ...]], CellWeights | None] = field(default_factory=dict)
 
     def note(self, note: str) -> None:
@@ -49,13 +59,14 @@ class Builder:
     def outside(self, name: str, class_name: str) -> Flow:
         """What a layer that is not rebuilt computes."""
         self.classes[name] = class_name
+        self.unbuilt.append(name)
         return outside(name)
 
-    def recurrent(self, layer: LayerConfig, flow: Flow, place: Place) -> list[Flow]:
+    def recurrent(self, layer: LayerConfig, flow: Flow, place: Place, states: Sequence[Flow] = ()) -> list[Flow]:
         """The outputs of a layer that runs one way: its h, and its final states."""
         name, back = str(place), layer.config.get("go_backwards") is True
-        last = self._cells(layer, flow, name, place, (), back)
-        if last is None:
+        chain = self._cells(layer, flow, name, place, (), back, states)
+        if not chain:
             return [self._unknown_layer(layer, layer, flow, name)]
         if back:
             self.note(
@@ -63,36 +74,116 @@ class Builder:
                 f"here they stand at the time of their input"
             )
         self._say(layer, name)
-        return [self._output(layer, flow, last, back), *_states(layer, Flow((last.name,), outside=False, state=name))]
+        return [self._output(layer, flow, chain[-1], back), *_states(layer, chain, flow)]
 
-    def bidirectional(self, layer: LayerConfig, flow: Flow, place: Place) -> list[Flow]:
+    def bidirectional(self, layer: LayerConfig, flow: Flow, place: Place, states: Sequence[Flow] = ()) -> list[Flow]:
         """Two layers over the same input; the backward one comes second, in the weights as in the output."""
         name = str(place)
         inner = layer_config(layer.config.get("layer"), f"the layer in {name}")
         stored = layer.config.get("backward_layer")
         other = layer_config(stored, f"the backward layer in {name}") if isinstance(stored, Mapping) else inner
         turned = inner.config.get("go_backwards") is True
-        forward = self._cells(inner, flow, f"{name}/forward", place, ("forward_layer",), turned)
-        backward = self._cells(other, flow, f"{name}/backward", place, ("backward_layer",), not turned)
-        if forward is None or backward is None:
+        half = len(states) // 2
+        forward = self._cells(inner, flow, f"{name}/forward", place, ("forward_layer",), turned, states[:half])
+        backward = self._cells(other, flow, f"{name}/backward", place, ("backward_layer",), not turned, states[half:])
+        if not forward or not backward:
             return [self._unknown_layer(layer, inner, flow, name)]
         self._say(inner, name)
-        outputs = [self._output(inner, flow, half, turned) for half in (forward, backward)]
+        outputs = [self._output(inner, flow, chain[-1], turned) for chain in (forward, backward)]
+        ends = [*_states(inner, forward, flow), *_states(inner, backward, flow)]
         mode = layer.config.get("merge_mode", "concat")
         if mode is None:
-            return outputs
+            return [*outputs, *ends]
         if text(mode, f"merge_mode of {name}") not in MERGES:
             raise BadInput(f"merge_mode of {name!r} is {mode!r}, expected one of {', '.join(MERGES)}")
-        state = Flow((forward.name, backward.name), outside=False, state=name)
-        whole = state if outputs[0].state else merged(outputs, mode, outputs[0].mask) or outside(name)
-        return [whole, *_states(inner, state)]
+        return [merged(outputs, mode, outputs[0].mask) or self.outside(name, layer.class_name), *ends]
 
     def _output(self, layer: LayerConfig, flow: Flow, last: Layer, back: bool) -> Flow:
         """What a layer hands on: its sequence, or its last h, which is no sequence for the next."""
         if layer.config.get("return_sequences") is not True:
-            return Flow((last.name,), outside=False, state=last.name)
+            return _end(last, "h", flow)
         # Keras hands on the mask as it was, beside steps in the opposite order where the layer runs backward.
-        return Flow((last.name,), "concat", flow.mask, last.output_size, flow.turned != back, outside=False)
+        return Flow(
+            (last.name,),
+            "concat",
+            flow.mask,
+            last.output_size,
+            flow.turned != back,
+            False,
+            time=flow.time,
+            rank=flow.rank,
+        )
+
+    def transform(self, name: str, layer: KerasLayer, flows: Sequence[Flow], mask: Mask | None) -> Flow:
+        """What a class of Keras's own computes, which stands in the network as a transform."""
+        flows = [self.settled(flow) for flow in flows]
+        name = self._free(name)
+        one_way = len({flow.turned for flow in flows}) == 1
+        stepwise = one_way and len({flow.time for flow in flows}) == 1 and not any(flow.final for flow in flows)
+        stepwise = stepwise and builtin.stepwise(layer, flows[0].rank)
+        feeds = tuple(
+            replace(
+                flow.feed,
+                mask=flow.mask if builtin.masked(layer) else None,
+                turned=flow.turned and not stepwise,
+            )
+            for flow in flows
+        )
+        self.transforms.append(Transform(name, layer, feeds, stepwise))
+        self._fronts[name] = self.reached([source for flow in flows for source in flow.sources]) | {name}
+        self._say_fed(name, flows)
+        return Flow(
+            (name,),
+            mask=mask,
+            width=width(layer, [flow.width for flow in flows]),
+            turned=flows[0].turned and stepwise,
+            outside=False,
+            time=flows[0].time if stepwise else name,
+            rank=rank(layer, [flow.rank for flow in flows]),
+        )
+
+    def keras_layer(self, layer: LayerConfig, place: Place) -> KerasLayer | str:
+        """The class of Keras's own that computes a layer, with its weights; or why there is none."""
+        if place not in self._built:
+            try:
+                self._built[place] = builtin.builtin(self.weights, layer, place, self.era)
+            except BadInput as exc:  # that is no reason to refuse the recurrent layers
+                self._built[place] = f"can't be rebuilt: {exc.message}"
+        return self._built[place]
+
+    def keras_layer_is(self, place: Place, layer: KerasLayer) -> None:
+        """Sets what `keras_layer` is to return for a place."""
+        self._built[place] = layer
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is built within is no part of the original."""
+        calls, unbuilt = len(self.original), len(self.unbuilt)
+        yield
+        del self.original[calls:], self.unbuilt[unbuilt:]
+
+    def settled(self, flow: Flow) -> Flow:
+        """A flow as a transform sees it: behind `Masking`, the features of a skipped step are zeros."""
+        name = flow.masking
+        if not name:
+            return flow
+        if all(transform.name != name for transform in self.transforms):
+            layer = KerasLayer("Masking", {"mask_value": self.maskings[name]})
+            self.transforms.append(Transform(name, layer, (replace(flow.feed, mask=None),), stepwise=True))
+            self._fronts[name] = self.reached(flow.sources) | {name}
+        return replace(flow, sources=(name,), merge="concat", masking="", outside=False)
+
+    def call(self, place: Place, layer: KerasLayer | str, inputs: Sequence[Flow], states: Sequence[Flow] = ()) -> str:
+        """Enters a call of the original; returns its name, empty where it can't be made."""
+        origins = [flow.origin for flow in (*inputs, *states)]
+        if isinstance(layer, str) or not all(name for name, _ in origins):
+            self.unbuilt.append(str(place))
+            return ""
+        number, taken = 1, {call.name for call in self.original}
+        while (name := str(place) if number == 1 else f"{place}/call_{number}") in taken:
+            number += 1
+        self.original.append(KerasCall(name, layer, tuple(origins[: len(inputs)]), tuple(origins[len(inputs) :])))
+        return name
 
     def _unknown_layer(self, layer: LayerConfig, inner: LayerConfig, flow: Flow, name: str) -> Flow:
         """What a recurrent layer that could not be rebuilt computes; it hands on its mask beside a sequence."""
@@ -103,24 +194,25 @@ class Builder:
         """The mask of a layer's input, where what the layer is given in the end tells it."""
         if flow.mask is None:
             return None
+        plain = replace(flow.mask, zeros=False)
         if flow.turned:
             self.note(
-                f"Keras lays the mask of {self.maskers.get(flow.mask, flow.mask.source)!r} over steps in the opposite "
+                f"Keras lays the mask of {self.maskers.get(plain, plain.source)!r} over steps in the opposite "
                 f"order when it runs {name!r} (after go_backwards); here {name!r} runs without a mask"
             )
             return None
-        fronts = self._reached(flow.sources)
-        if flow.mask.source in fronts:
+        reached = self.reached(flow.sources)
+        if flow.mask.source in reached:
             return flow.mask
-        for front in sorted(fronts):
-            if self.ids.get(front) == flow.mask.source:
-                return Mask(front, flow.mask.value)
-        self._unknown.setdefault(flow.mask, []).append(name)
+        for embedding in self.embeddings.values():
+            if embedding.name in reached and embedding.ids == flow.mask.source:
+                return replace(flow.mask, source=embedding.name)
+        self._unknown.setdefault(plain, []).append(name)
         return None
 
-    def _reached(self, sources: tuple[str, ...]) -> frozenset[str]:
-        """The embeddings and the names outside of the network that feed `sources` in the end."""
-        return frozenset().union(*(self._fronts.get(source, frozenset({source})) for source in sources))
+    def reached(self, sources: Iterable[str]) -> frozenset[str]:
+        """Everything that feeds `sources` in the end, themselves among it."""
+        return frozenset().union(*({source} | self._fronts.get(source, frozenset()) for source in sources))
 
     def say_masks(self) -> None:
         """Says which layers skip steps in the original model that their own input does not tell."""
@@ -142,26 +234,68 @@ class Builder:
             self.note(f"{name!r} was computed in half precision ({words})")
 
     def _cells(
-        self, layer: LayerConfig, flow: Flow, name: str, place: Place, parts: tuple[str, ...], back: bool
-    ) -> Layer | None:
-        """One direction of a recurrent layer: a layer or, of stacked cells, a chain of layers; the last of them."""
+        self,
+        layer: LayerConfig,
+        flow: Flow,
+        name: str,
+        place: Place,
+        parts: tuple[str, ...],
+        back: bool,
+        states: Sequence[Flow],
+    ) -> list[Layer]:
+        """One direction of a recurrent layer: a layer or, of stacked cells, a chain of them; none if it is unknown."""
+        flow = self._skipping(layer, flow, wrapped=bool(parts))
         if layer.class_name != "RNN":
-            return self._build(layer, flow, name, place, parts, back)
+            return self._chain([(layer, name, parts)], flow, place, back, states)
         cell = layer_config(layer.config.get("cell"), f"the cell of {name}")
         if cell.class_name != "StackedRNNCells" or cell.foreign:
-            return self._build(cell, flow, name, place, parts, back)
+            return self._chain([(cell, name, parts)], flow, place, back, states)
         stored = cell.config.get("cells")
-        last: Layer | None = None
         seen: dict[str, int] = {}
+        cells = []
         for k, value in enumerate(stored if isinstance(stored, list) else []):
             inner = layer_config(value, f"a cell of {name}")
             number = seen[inner.class_name] = seen.get(inner.class_name, -1) + 1
-            path = (*parts, "cell", "cells", stacked_cell(inner.class_name, number))
-            last = self._build(inner, flow, f"{name}/{k}", place, path, back)
-            if last is None:
-                return None
-            flow = replace(flow, sources=(last.name,), merge="concat", width=last.output_size)
-        return last
+            cells.append((inner, f"{name}/{k}", (*parts, "cell", "cells", stacked_cell(inner.class_name, number))))
+        return self._chain(cells, flow, place, back, states)
+
+    def _skipping(self, layer: LayerConfig, flow: Flow, *, wrapped: bool) -> Flow:
+        """The input of a recurrent layer, its mask saying what is passed on at a skipped step.
+
+        Args:
+            wrapped: it stands in a `Bidirectional`, which in later releases has its layers emit zeros there.
+        """
+        if layer.class_name.startswith("CuDNN"):  # these take no mask
+            return replace(self.settled(flow), mask=None)
+        if flow.mask is None:
+            return self.settled(flow)
+        zeros = layer.config.get("zero_output_for_mask") is True or (wrapped and self.era.zeros_in_bidirectional)
+        return replace(flow, mask=replace(flow.mask, zeros=zeros))
+
+    def _chain(
+        self,
+        cells: Sequence[tuple[LayerConfig, str, tuple[str, ...]]],
+        flow: Flow,
+        place: Place,
+        back: bool,
+        states: Sequence[Flow],
+    ) -> list[Layer]:
+        """Layers of which each feeds the next: configuration, name and path in the Keras layer for each."""
+        chain: list[Layer] = []
+        given = list(states)
+        for cell, name, parts in cells:
+            found = self._build(cell, flow, name, place, parts, back)
+            if found is None:
+                return []
+            # Keras has h first, then c; the cells have c first.
+            names = sorted(found.cell.states, reverse=True)
+            initial = {state: given.pop(0).feed for state in names if given}
+            if initial:
+                self.layers[-1] = found = replace(found, initial=initial)
+                self._fronts[found.name] |= self.reached([s for feed in initial.values() for s in feed.sources])
+            chain.append(found)
+            flow = replace(flow, sources=(found.name,), merge="concat", width=found.output_size)
+        return chain
 
     def _build(
         self, cell: LayerConfig, flow: Flow, name: str, place: Place, parts: tuple[str, ...], back: bool
@@ -182,10 +316,8 @@ class Builder:
             reason = f"the configuration has a {cell.class_name} called {name!r}, for which no weights are stored"
             self.candidates.append(Candidate(name, (), reason))
             return None
-        if flow.state:
-            flow = outside(f"input of {name}")
-        if cell.class_name.startswith("CuDNN"):
-            flow = replace(flow, mask=None)  # cuDNN's layers take none
+        if flow.final:
+            raise BadInput(f"the configuration feeds layer {name!r} with a final state, which is no sequence")
         name = self._free(name)
         flow = replace(flow, mask=self._mask(flow, name))
         direction: Direction = "backward" if back != flow.turned else "forward"
@@ -198,25 +330,36 @@ class Builder:
                 f"the configuration feeds layer {name!r} with {flow.width} features from "
                 f"{', '.join(flow.sources)}, its weights take {found.input_size}"
             )
-        for source in flow.sources:
-            if source in self.classes:
-                self.note(
-                    f"{found.name!r} is fed by {source!r} ({self.classes[source]}), which is not rebuilt: "
-                    f"its input is what that layer computes"
-                )
+        self._say_fed(found.name, [flow])
         self.layers.append(found)
-        self._fronts[found.name] = self._reached(flow.sources)
+        self._fronts[found.name] = self.reached(flow.sources)
         return found
+
+    def _say_fed(self, name: str, flows: Sequence[Flow]) -> None:
+        """Says what is fed by a layer that is not rebuilt."""
+        for source in (source for flow in flows for source in flow.sources if source in self.classes):
+            self.note(
+                f"{name!r} is fed by {source!r} ({self.classes[source]}), which is not rebuilt: "
+                f"its input is what that layer computes"
+            )
 
     def _free(self, name: str) -> str:
         """The name, or a numbered one for a later call of a shared layer."""
-        taken = {layer.name for layer in self.layers}
+        taken = {*self.embeddings, *(la.name for la in self.layers), *(one.name for one in self.transforms)}
         number = 1
         while (name if number == 1 else f"{name}/call_{number}") in taken:
             number += 1
         return name if number == 1 else f"{name}/call_{number}"
 
 
-def _states(layer: LayerConfig, state: Flow) -> list[Flow]:
-    """The final states among a layer's outputs; more than it can have does no harm."""
-    return [state] * 4 if layer.config.get("return_state") is True else []
+def _end(layer: Layer, state: str, flow: Flow) -> Flow:
+    """A state of a layer as it ends."""
+    rank = None if flow.rank is None else flow.rank - 1
+    return Flow((layer.name,), width=layer.output_size, outside=False, final=state, time="", rank=rank)
+
+
+def _states(layer: LayerConfig, chain: Sequence[Layer], flow: Flow) -> list[Flow]:
+    """The final states among a layer's outputs, in Keras's order: h first, then c."""
+    if layer.config.get("return_state") is not True:
+        return []
+    return [_end(found, state, flow) for found in chain for state in sorted(found.cell.states, reverse=True)]

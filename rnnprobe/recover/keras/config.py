@@ -14,7 +14,10 @@ from rnnprobe.cells.activations import ACTIVATIONS
 from rnnprobe.errors import BadInput
 from rnnprobe.types import KerasConfig
 
-_ALIASES = {"silu": "swish"}
+_ALIASES = {"silu": "swish", "hard_swish": "hard_silu", "softmax_v2": "softmax"}
+# Operations with which Keras 3 spells out masks; a `.h5` has them without their module.
+_OPERATIONS = frozenset({"Any", "Cast", "ExpandDims", "NotEqual", "Squeeze"})
+_OWN = frozenset({"hard_sigmoid_keras3", "gelu_approximate"})  # words that no configuration has
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,14 @@ class Era:
         recurrent_activation: the default of LSTM and GRU.
         reset: the default of GRU.
         words: for messages.
+        zeros_in_bidirectional: what `Bidirectional` wraps emits zeros at masked steps (section 9.5).
     """
 
     major: int
     recurrent_activation: str
     reset: str
     words: str
+    zeros_in_bidirectional: bool = True
 
     @property
     def hard_sigmoid(self) -> str:
@@ -57,8 +62,8 @@ def era(version: str, *, keras_3: bool = False) -> Era:
     if known >= (2, 4) or version == "2.3.0-tf":
         return Era(2, "sigmoid", "after", words)
     if known >= (2, 3):
-        return Era(2, "sigmoid", "before", words)
-    return Era(1 if known[0] < 2 else 2, "hard_sigmoid", "before", words)
+        return Era(2, "sigmoid", "before", words, zeros_in_bidirectional=False)
+    return Era(1 if known[0] < 2 else 2, "hard_sigmoid", "before", words, version == "2.2.4-tf")
 
 
 def mapping(value: Any, what: str) -> Mapping[str, Any]:
@@ -167,7 +172,7 @@ def layer_config(value: Any, what: str) -> LayerConfig:
         name=text(name, f"name of {class_name}") if name is not None else "",
         config=config,
         foreign=foreign,
-        operation=isinstance(module, str) and ".ops" in module,
+        operation=(isinstance(module, str) and ".ops" in module) or class_name in _OPERATIONS,
         calls=tuple(_call(node) for node in listing(stored.get("inbound_nodes") or [], f"inbound_nodes of {name}")),
     )
 
@@ -241,6 +246,22 @@ def layers_of(model: LayerConfig) -> list[LayerConfig]:
     return found
 
 
+def input_shape(layer: LayerConfig) -> tuple[int | None, ...] | None:
+    """The shape of one sequence of what enters a layer or a model, None for a size that is open; None where it is not
+    said."""
+    config = layer.config
+    for key in ("batch_input_shape", "batch_shape", "build_input_shape"):
+        shape = config.get(key)
+        if isinstance(shape, list) and shape and all(size is None or type(size) is int for size in shape):
+            return tuple(shape[1:])
+    if layer.class_name == "Embedding":
+        length = config.get("input_length")
+        return (length if type(length) is int else None,)
+    stored = config.get("layers")
+    within = stored[0] if isinstance(stored, list) and stored else config.get("layer")
+    return input_shape(layer_config(within, f"what stands first in {layer.name}")) if within is not None else None
+
+
 def activation(value: Any, meaning: Era) -> tuple[str, str]:
     """An activation by the name that the cells know it by.
 
@@ -260,8 +281,8 @@ def activation(value: Any, meaning: Era) -> tuple[str, str]:
     name = _ALIASES.get(value, value)
     if name == "hard_sigmoid":
         name = meaning.hard_sigmoid
-    if name not in ACTIVATIONS or value == "hard_sigmoid_keras3":
-        known = ", ".join(name for name in ACTIVATIONS if name != "hard_sigmoid_keras3")
+    if name not in ACTIVATIONS or value in _OWN:
+        known = ", ".join(name for name in ACTIVATIONS if name not in _OWN)
         return "", f"its activation is {value!r}, which is none of {known}"
     return name, ""
 

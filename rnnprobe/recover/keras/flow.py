@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rnnprobe.types import Feed, Mask
+from rnnprobe.types import Feed, KerasLayer, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,13 @@ class Flow:
         mask: the steps that Keras would have the next recurrent layer skip.
         width: features per step, where known.
         turned: its steps come in the opposite order of the model's input (after `go_backwards`).
-        outside: it is no output of a recurrent layer or an embedding; the user gives it.
-        state: it is a final state of this layer, not a sequence.
+        outside: it is one of the model's inputs, or nothing that can be computed.
+        final: it is this state of the sources as they end, not a sequence.
+        time: whose steps it has: an input's, a transform's.
+        rank: of the array, the batch's axis counted, where known.
+        origin: the call of the original that it comes from and the number of its output; empty where that is not
+            rebuilt.
+        masking: the name of the `Masking` that it passed, whose zeros a transform must see.
     """
 
     sources: tuple[str, ...]
@@ -28,24 +33,31 @@ class Flow:
     width: int | None = None
     turned: bool = False
     outside: bool = True
-    state: str = ""
+    final: str = ""
+    time: str = "input"
+    rank: int | None = None
+    origin: tuple[str, int] = ("", 0)
+    masking: str = ""
 
     @property
     def feed(self) -> Feed:
-        """It as the input of a layer."""
-        return Feed(self.sources, self.merge, self.mask, "config")
+        """It as the input of a recurrent layer, which runs against the order of a turned one."""
+        return Feed(self.sources, self.merge, self.mask, "config", self.final)
 
 
 def outside(name: str) -> Flow:
     """What a layer that is not rebuilt computes."""
-    return Flow((name,))
+    return Flow((name,), time=name)
 
 
 def merged(flows: Sequence[Flow], merge: str, mask: Mask | None) -> Flow | None:
     """Several flows as one, or None where `Feed` can't say it."""
     if len(flows) == 1:
         return replace(flows[0], mask=mask)
-    if len({flow.turned for flow in flows}) > 1 or any(flow.state for flow in flows):
+    if len({(flow.turned, flow.final, flow.rank) for flow in flows}) > 1 or any(flow.masking for flow in flows):
+        return None
+    # What is joined has as many steps; what is added may have one step that counts for all.
+    if merge != "concat" and len({flow.time for flow in flows}) > 1:
         return None
     if any(len(flow.sources) > 1 and flow.merge != merge for flow in flows):
         return None
@@ -54,10 +66,12 @@ def merged(flows: Sequence[Flow], merge: str, mask: Mask | None) -> Flow | None:
         return None
     widths = [flow.width for flow in flows]
     known = [width for width in widths if width is not None]
+    if merge != "concat" and len(set(known)) > 1:
+        return None
     whole = len(known) == len(widths)
     width = (sum(known) if merge == "concat" else known[0]) if whole else None
     sources = tuple(source for flow in flows for source in flow.sources)
-    return Flow(sources, merge, mask, width, flows[0].turned, all(flow.outside for flow in flows))
+    return replace(flows[0], sources=sources, merge=merge, mask=mask, width=width, outside=False, origin=("", 0))
 
 
 def merged_mask(flows: Sequence[Flow], major: int, concat: bool) -> tuple[Mask | None, str]:
@@ -74,3 +88,34 @@ def merged_mask(flows: Sequence[Flow], major: int, concat: bool) -> tuple[Mask |
     if None in masks and major >= 3:
         return None, "" if not concat else "only some of its inputs are masked, which Keras 3 took as no mask"
     return kinds.pop(), ""
+
+
+def rank(layer: KerasLayer, ranks: Sequence[int | None]) -> int | None:
+    """The rank of what a layer gives for inputs of these ranks, the batch's axis counted; None where unknown."""
+    name, first = layer.class_name, ranks[0]
+    if name == "Flatten" or (name.startswith("Global") and layer.config.get("keepdims") is not True):
+        return 2
+    if name == "RepeatVector":
+        return 3
+    if name == "Reshape":
+        return len(layer.config["target_shape"]) + 1
+    if name in ("Dot", "Model", "MultiHeadAttention", "EinsumDense") or first is None:
+        return None
+    if name == "Embedding":
+        return first + 1
+    if name == "TimeDistributed":
+        inner = rank(layer.inner[0], [first - 1])
+        return None if inner is None else inner + 1
+    known = [number for number in ranks if number is not None]
+    return max(known) if len(known) == len(ranks) else None
+
+
+def width(layer: KerasLayer, widths: Sequence[int | None]) -> int | None:
+    """The features per step of what a layer gives; None where that takes more than its configuration."""
+    name = layer.class_name
+    if name == "Dense":
+        return int(layer.config["units"])
+    if name in ("Conv1D", "SeparableConv1D"):
+        return int(layer.config["filters"])
+    same = ("Activation", "Masking", "BatchNormalization", "LayerNormalization", "RepeatVector")
+    return widths[0] if name in same else None

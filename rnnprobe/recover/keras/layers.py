@@ -1,4 +1,4 @@
-"""The layers of Keras that are not recurrent: seen through, merged, made masks or embeddings, or left outside."""
+"""The layers of Keras that don't recur: seen through, merged, made masks, embeddings or transforms, or left outside."""
 
 from __future__ import annotations
 
@@ -7,54 +7,33 @@ from dataclasses import replace
 
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.keras.build import MERGES, Builder
+from rnnprobe.recover.keras.builtin import NOTHING, supports_masking
 from rnnprobe.recover.keras.config import LayerConfig, mapped
 from rnnprobe.recover.keras.flow import Flow, merged, merged_mask, outside
 from rnnprobe.recover.keras.store import Place
-from rnnprobe.types import Candidate, Embedding, Mask, Tensor
-
-THROUGH = frozenset(
-    {
-        "InputLayer",
-        "Dropout",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-        "AlphaDropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "ActivityRegularization",
-        "Identity",
-    }
-)
-"""What does nothing at inference."""
+from rnnprobe.types import Candidate, Embedding, KerasLayer, Mask, Tensor
 
 KERAS_MERGES = {"Concatenate": "concat", "Add": "sum", "Multiply": "mul", "Average": "ave"}
 
-# What changes the features of each step by itself, and hands masks on.
-_STEPWISE = frozenset(
-    {
-        "Dense",
-        "TimeDistributedDense",
-        "Highway",
-        "Activation",
-        "LeakyReLU",
-        "PReLU",
-        "ELU",
-        "ReLU",
-        "ThresholdedReLU",
-        "Softmax",
-        "BatchNormalization",
-        "LayerNormalization",
-        "UnitNormalization",
-        "TimeDistributed",
-    }
-)
 # What Keras 3 makes of a mask before it hands it to a recurrent layer.
 _MASK_OPERATIONS = frozenset({"Any", "ExpandDims", "Squeeze", "Cast"})
-_RECURRENT_WORDS = ("LSTM", "GRU", "RNN", "Recurrent")
+_RECURRENT_WORDS = ("LSTM", "GRU", "RNN", "Recurrent", "Bidirectional")
 
 
-def foreign(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> Flow:
+def transform(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> Flow:
+    """A layer that one of Keras's own classes computes; left outside where there is none, or its input is."""
+    found = builder.keras_layer(layer, place) if flows else "has no input"
+    if isinstance(found, str):
+        return foreign(builder, layer, flows, place, found)
+    mask, why = merged_mask(flows, builder.era.major, layer.class_name == "Concatenate")
+    if why:
+        builder.note(f"no mask goes on from {str(place)!r}: {why}")
+    return builder.transform(
+        str(place), found, flows, mask if supports_masking(layer.class_name, builder.era) else None
+    )
+
+
+def foreign(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place, why: str) -> Flow:
     """A layer that is not rebuilt; a candidate where it looks recurrent."""
     name = str(place)
     wrapped = mapped(layer.config.get("layer")) or mapped(layer.config.get("cell"))
@@ -62,13 +41,12 @@ def foreign(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Plac
     recurs = len(place.names) == 1 and builder.weights.recurrent(place) and not wrapped
     if any(word in words for word in _RECURRENT_WORDS) or recurs:
         whose = "a class of its own, whose code is not in the file" if layer.foreign else "which is not rebuilt"
-        reason = f"layer {name!r} is a {words}, {whose}"
-        builder.candidates.append(Candidate(name, (), reason))
-    if layer.class_name == "Lambda":
-        builder.note(f"{name!r} is a Lambda layer; the code in it is never run")
+        builder.candidates.append(Candidate(name, (), f"layer {name!r} is a {words}, {whose}"))
+    else:
+        builder.note(f"{name!r} {why}")
     flow = builder.outside(name, layer.class_name)
     masks = {flow.mask for flow in flows if flow.mask is not None}
-    if layer.class_name not in _STEPWISE or layer.foreign:
+    if layer.foreign or not supports_masking(layer.class_name, builder.era):
         return flow
     return replace(flow, mask=masks.pop() if len(masks) == 1 else None)
 
@@ -80,27 +58,34 @@ def masking(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Plac
         value = mapped(value.get("config")).get("value")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInput(f"the mask_value of {str(place)!r} is {value!r}, expected a number")
-    flow = flows[0]
-    if not flow.outside or len(flow.sources) > 1 or flow.turned:
-        # What is compared with the value is no single input of the user's, so it becomes one.
-        flow = builder.outside(str(place), layer.class_name)
+    flow = builder.settled(flows[0])
+    plain = {*builder.shapes, *(found.name for found in builder.transforms)}
+    if flow.turned or len(flow.sources) > 1 or flow.sources[0] not in plain:
+        # A mask speaks of one array, in the order of its steps: what is compared with the value becomes one.
+        flow = builder.transform(f"input of {place}", KerasLayer("Activation", {"activation": "linear"}), [flow], None)
     mask = Mask(flow.sources[0], float(value))
     builder.maskers[mask] = str(place)
-    return [replace(flow, mask=mask)]
+    builder.maskings[str(place)] = float(value)
+    return [replace(flow, mask=mask, masking=str(place))]
 
 
 def embedding(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
     """`Embedding`: a table in front of what follows."""
     name, flow, table = str(place), flows[0], builder.weights.table(place)
-    if table is None or not flow.outside or len(flow.sources) > 1:
-        return [foreign(builder, layer, flows, place)]
+    masked = layer.config.get("mask_zero") is True
+    if table is None or not flow.outside or len(flow.sources) > 1 or name in builder.embeddings:
+        return [transform(builder, layer, flows, place)]
     _check_table(name, layer, table)
-    if flow.sources != ("input",):
-        builder.note(f"the embedding {name!r} takes its ids from {flow.sources[0]!r}")
-    builder.embeddings[name] = Embedding(name, table, "config")
-    builder.ids[name] = flow.sources[0]
-    mask = Mask(name, 0.0) if layer.config.get("mask_zero") is True else None
-    return [Flow((name,), mask=mask, width=table.shape[1], turned=flow.turned, outside=False)]
+    ids = flow.sources[0]
+    builder.embeddings[name] = Embedding(name, table, "config", ids)
+    found = Flow(
+        (name,), width=table.shape[1], turned=flow.turned, outside=False, time=flow.time, rank=_more(flow.rank)
+    )
+    return [replace(found, mask=Mask(name, 0.0) if masked else None)]
+
+
+def _more(rank: int | None) -> int | None:
+    return None if rank is None else rank + 1
 
 
 def _check_table(name: str, layer: LayerConfig, table: Tensor) -> None:
@@ -119,29 +104,35 @@ def merge(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place)
     if layer.class_name == "Merge":
         mode, axis = layer.config.get("mode"), layer.config.get("concat_axis", -1)
         kind = mode if isinstance(mode, str) and mode in MERGES else None
-    if kind is None or (kind == "concat" and axis not in (-1, 2)):
-        return [foreign(builder, layer, flows, place)]
+    last = {-1, flows[0].rank - 1 if flows[0].rank is not None else -1}
+    if kind is None or (kind == "concat" and axis not in last):
+        return [transform(builder, layer, flows, place)]
     mask, why = merged_mask(flows, builder.era.major, kind == "concat")
+    whole = merged(flows, kind, mask)
+    if whole is None:
+        return [transform(builder, layer, flows, place)]
     if why:
         builder.note(f"no mask goes on from {str(place)!r}: {why}")
-    return [merged(flows, kind, mask) or replace(foreign(builder, layer, flows, place), mask=mask)]
+    return [whole]
 
 
-def operation(builder: Builder, layer: LayerConfig, flows: list[Flow]) -> Flow:
+def operation(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> Flow:
     """A bare operation of Keras 3. Those that compute a mask carry it on beside what nobody needs."""
-    kind = KERAS_MERGES.get(layer.class_name)
     mask = flows[0].mask if layer.class_name in _MASK_OPERATIONS and len(flows) == 1 else None
-    if kind not in (None, "concat") and len(flows) > 1:
-        found = merged(flows, str(kind), None)
-        if found is not None:
-            return found
+    if layer.class_name in KERAS_MERGES and len(flows) > 1:
+        return merge(builder, plain(layer), flows, place)[0]
     builder.classes[layer.name] = layer.class_name
     return replace(outside(layer.name), mask=mask)
 
 
+def plain(layer: LayerConfig) -> LayerConfig:
+    """The layer that computes what a bare operation does."""
+    return LayerConfig(layer.class_name, layer.name, {"axis": layer.config.get("axis", -1)})
+
+
 def linear(layer: LayerConfig) -> bool:
     """Whether a layer passes on what it is given."""
-    through = layer.class_name in THROUGH or (
+    through = layer.class_name in {"InputLayer", *NOTHING} or (
         layer.class_name == "Activation" and layer.config.get("activation") == "linear"
     )
     return through and not layer.foreign

@@ -11,10 +11,12 @@ from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_names import counted
 from rnnprobe.recover.keras import layers as kinds
 from rnnprobe.recover.keras.build import Builder
-from rnnprobe.recover.keras.config import Call, LayerConfig, Ref, layer_config, layers_of, mapped, references
+from rnnprobe.recover.keras.builtin import recurrent as keras_recurrent
+from rnnprobe.recover.keras.config import Call, LayerConfig, Ref, input_shape, layer_config, layers_of, references
 from rnnprobe.recover.keras.flow import Flow, outside
+from rnnprobe.recover.keras.original import with_weights
 from rnnprobe.recover.keras.store import FAMILIES, Place, family
-from rnnprobe.types import Mask
+from rnnprobe.types import KerasLayer, Mask
 
 _MODELS = frozenset({"Sequential", "Functional", "Model"})
 
@@ -42,10 +44,16 @@ def model(builder: Builder, config: LayerConfig, inputs: Sequence[Flow] | None, 
     counts = dict(zip((layer.name for layer in proper), counted(layer.class_name for layer in proper), strict=True))
     if "input_layers" in config.config or any(layer.calls for layer in layers):
         return _functional(builder, config, layers, counts, inputs, place)
-    flows = list(inputs) if inputs is not None else [Flow(("input",))]
+    flows = list(inputs) if inputs is not None else [_entry(builder, "input", config)]
     for layer in layers:
-        flows = _call(builder, layer, flows, place.below(layer.name, counts.get(layer.name, "")))
+        flows = call(builder, layer, flows, place.below(layer.name, counts.get(layer.name, "")))
     return flows
+
+
+def _entry(builder: Builder, name: str, layer: LayerConfig) -> Flow:
+    """An input of the outermost model, as the configuration of what stands there describes it."""
+    shape = builder.shapes[name] = input_shape(layer)
+    return Flow((name,), time=name, rank=None if shape is None else len(shape) + 1, origin=(name, 0))
 
 
 def _named(builder: Builder, layers: list[LayerConfig], place: Place) -> list[LayerConfig]:
@@ -77,21 +85,30 @@ def _functional(
     entries = entries or [layer.name for layer in layers if layer.class_name == "InputLayer"]
     values: dict[Key, list[Flow]] = {}
     for k, name in enumerate(entries):
-        own = Flow(("input",) if len(entries) == 1 and not place.names else (str(place.below(name, "")),))
-        values[name, 0] = [inputs[k] if inputs is not None and k < len(inputs) else own]
+        if inputs is not None and k < len(inputs):
+            values[name, 0] = [inputs[k]]
+        elif name in known:
+            values[name, 0] = [_entry(builder, "input" if len(entries) == 1 else name, known[name])]
+        else:
+            raise BadInput(f"the Keras configuration has no layer {name!r}, which it calls an input")
     firsts = {layer.name: _first_call(layer, layers, config) for layer in layers}
     calls = {(layer.name, firsts[layer.name] + k): call for layer in layers for k, call in enumerate(layer.calls)}
     for key in _order(calls, values, known):
-        layer, call = known[key[0]], calls[key]
-        flows = [_output(values, ref) for ref in call.inputs]
+        layer, called = known[key[0]], calls[key]
+        # Attention is called with its values, and keys, by keyword.
+        beside = [ref for word in ("value", "key") for ref in called.named.get(word) or ()]
+        flows = [_output(values, ref) for ref in (*called.inputs, *beside)]
         if layer.operation:
-            values[key] = [_operation(builder, layer, flows, call)]
+            values[key] = [_operation(builder, layer, flows, called, place.below(layer.name, ""))]
             continue
-        if "mask" in call.named and layer.class_name != "Masking":
-            flows = [_masked(builder, flow, call.named["mask"], values, layer) for flow in flows]
-        below = place.below(layer.name, counts[layer.name])
-        _say_states(builder, layer, call, values, below)
-        values[key] = _call(builder, layer, flows, below)
+        if "mask" in called.named and layer.class_name != "Masking":
+            flows = [_masked(builder, flow, called.named["mask"], values, layer) for flow in flows]
+        states = [_output(values, ref) for ref in called.named.get("initial_state") or ()]
+        # Keras 3 has a layer that is given states see only a mask that the call names; what follows sees the other.
+        blind = bool(states) and builder.era.major >= 3 and "mask" not in called.named
+        given = [replace(builder.settled(flows[0]), mask=None), *flows[1:]] if blind else flows
+        found = call(builder, layer, given, place.below(layer.name, counts[layer.name]), states)
+        values[key] = [replace(flow, mask=flows[0].mask) if blind and not flow.final else flow for flow in found]
     outputs = references(config.config.get("output_layers"))
     return [_output(values, ref) for ref in outputs] or [outside(str(place) or "output")]
 
@@ -135,13 +152,19 @@ def _output(values: Mapping[Key, list[Flow]], ref: Ref) -> Flow:
     return flows[ref.output] if 0 <= ref.output < len(flows) else outside(f"{ref.layer}, output {ref.output}")
 
 
-def _operation(builder: Builder, layer: LayerConfig, flows: list[Flow], call: Call) -> Flow:
+def _operation(builder: Builder, layer: LayerConfig, flows: list[Flow], call: Call, place: Place) -> Flow:
     """A bare operation of Keras 3, `NotEqual` among them, with which every mask begins."""
     if layer.class_name == "NotEqual" and len(flows) == 1 and len(flows[0].sources) == 1 and call.constant is not None:
         mask = Mask(flows[0].sources[0], call.constant)
         builder.maskers.setdefault(mask, layer.name)
         return replace(outside(layer.name), mask=mask)
-    return kinds.operation(builder, layer, flows)
+    found = kinds.operation(builder, layer, flows, place)
+    merges = layer.class_name in kinds.KERAS_MERGES
+    return (
+        replace(found, origin=(builder.call(place, builder.keras_layer(kinds.plain(layer), place), flows), 0))
+        if merges
+        else found
+    )
 
 
 def _masked(
@@ -159,45 +182,68 @@ def _masked(
     return flow
 
 
-def _say_states(
-    builder: Builder, layer: LayerConfig, call: Call, values: Mapping[Key, list[Flow]], place: Place
-) -> None:
-    """Says which layer hands its final state to this one; that is not wired."""
-    if layer.foreign or (family(layer.class_name) not in FAMILIES and layer.class_name not in ("RNN", "Bidirectional")):
-        return
-    refs = [*call.inputs[1:], *(call.named.get("initial_state") or ())]
-    givers = dict.fromkeys(_output(values, ref).state or ref.layer for ref in refs)
-    if givers:
-        builder.note(
-            f"{str(place)!r} starts from the final state of {' and '.join(map(repr, givers))} in the original model; "
-            f"here it starts from zeros unless an initial state is given"
-        )
+def call(
+    builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place, states: Sequence[Flow] = ()
+) -> list[Flow]:
+    """The outputs of one call of a layer; the call is entered among those of the original.
+
+    Args:
+        builder: collects the layers.
+        layer: what is called.
+        flows: what it is called with; behind the first, a recurrent layer's may be the states to start from.
+        place: where it stands.
+        states: those that a recurrent layer is told to start from.
+    """
+    if kinds.linear(layer):
+        return flows
+    if layer.class_name in _MODELS and not layer.foreign:
+        return model(builder, layer, flows, place)
+    recurrent = _recurs(layer)
+    if recurrent:
+        flows, states = flows[:1], [*flows[1:], *states]
+    before = len(builder.layers)
+    found = _outputs(builder, layer, flows, place, states)
+    names = tuple(added.name for added in builder.layers[before:])
+    what = keras_recurrent(layer, builder.era, names) if recurrent and names else _plain(builder, layer, place)
+    name = builder.call(place, what, flows, states)
+    return [replace(flow, origin=(name, k)) for k, flow in enumerate(found)]
 
 
-def _call(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:
-    """The outputs of one call of a layer."""
+def _recurs(layer: LayerConfig) -> bool:
+    name = layer.class_name
+    recurs = name == "RNN" or family(name) in FAMILIES or (name == "Bidirectional" and _wraps_recurrent(layer))
+    return recurs and not layer.foreign
+
+
+def _plain(builder: Builder, layer: LayerConfig, place: Place) -> KerasLayer | str:
+    """What computes a layer that does not recur in the original."""
+    return (
+        keras_recurrent(layer, builder.era, ()) if layer.class_name == "Masking" else builder.keras_layer(layer, place)
+    )
+
+
+def _outputs(
+    builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place, states: Sequence[Flow]
+) -> list[Flow]:
+    """The outputs of one call of a layer that is no model."""
     name = layer.class_name
     if name == "Merge" and not layer.foreign:
         return kinds.merge(builder, layer, _branches(builder, layer, flows, place), place)
     if layer.foreign or not flows:
-        return [kinds.foreign(builder, layer, flows, place)]
-    if kinds.linear(layer):
-        return flows
+        return [kinds.transform(builder, layer, flows, place)]
     if name in kinds.KERAS_MERGES:
         return kinds.merge(builder, layer, flows, place)
-    if name in _MODELS:
-        return model(builder, layer, flows, place)
     if name == "Masking":
         return kinds.masking(builder, layer, flows, place)
     if name == "Embedding":
         return kinds.embedding(builder, layer, flows, place)
     if name == "TimeDistributed":
         return _time_distributed(builder, layer, flows, place)
-    if name == "RNN" or family(name) in FAMILIES:
-        return builder.recurrent(layer, flows[0], place)
-    if name == "Bidirectional" and _wraps_recurrent(layer):
-        return builder.bidirectional(layer, flows[0], place)
-    return [kinds.foreign(builder, layer, flows, place)]
+    if name == "Bidirectional" and _recurs(layer):
+        return builder.bidirectional(layer, flows[0], place, states)
+    if _recurs(layer):
+        return builder.recurrent(layer, flows[0], place, states)
+    return [kinds.transform(builder, layer, flows, place)]
 
 
 def _wraps_recurrent(layer: LayerConfig) -> bool:
@@ -214,7 +260,7 @@ def _branches(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Pl
     for k, value in enumerate(branches):
         branch = layer_config(value, f"branch {k} of {place}")
         below = place.below(branch.name or str(k), branch.name)
-        merged += _call(builder, branch, [outside(f"input of {below}")], below)
+        merged += call(builder, branch, [_entry(builder, f"input of {below}", branch)], below)
     return merged
 
 
@@ -223,11 +269,26 @@ def _time_distributed(builder: Builder, layer: LayerConfig, flows: list[Flow], p
     inner = layer_config(layer.config.get("layer"), f"the layer in {place}")
     if kinds.linear(inner):
         return flows
+    if not _any_recurs(inner):
+        return [kinds.transform(builder, layer, flows, place)]
     before = len(builder.layers)
-    if inner.class_name in {*_MODELS, "RNN", "Bidirectional"} or family(inner.class_name) in FAMILIES:
-        _call(builder, inner, [outside(f"input of {place}")], place.inside("layer"))
-    if len(builder.layers) > before:
-        builder.note(f"{str(place)!r} runs afresh over each step of its input (TimeDistributed): give it one such step")
-        return [builder.outside(str(place), layer.class_name)]
-    plain = replace(layer, config={**layer.config, "layer": mapped(None)})
-    return [kinds.foreign(builder, plain, flows, place)]
+    with builder.aside():
+        call(builder, inner, [outside(f"input of {place}")], place.inside("layer"))
+    made = builder.layers[before:]
+    builder.note(
+        f"{str(place)!r} runs afresh over each step of its input (TimeDistributed): to trace what is in it, give "
+        f"it such steps with --own-input"
+    )
+    found = keras_recurrent(layer, builder.era, tuple(one.name for one in made)) if _recurs(inner) and made else ""
+    whole = found if isinstance(found, str) else with_weights(found, made)
+    if isinstance(whole, str):
+        return [kinds.foreign(builder, layer, flows, place, whole or "is not rebuilt")]
+    builder.keras_layer_is(place, whole)
+    return [builder.transform(f"{place}/each_step", whole, flows, flows[0].mask)]
+
+
+def _any_recurs(layer: LayerConfig) -> bool:
+    """Whether a layer, or one of a model's, is recurrent."""
+    if layer.class_name in _MODELS and isinstance(layer.config.get("layers"), list):
+        return any(map(_any_recurs, layers_of(layer)))
+    return _recurs(layer)

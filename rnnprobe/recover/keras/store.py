@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import fit
 from rnnprobe.formats.keras_names import snake_case
+from rnnprobe.recover.keras.config import Era
 from rnnprobe.types import Cell, Checkpoint, Tensor
 
 KERAS_CELLS = tuple(cell for cell in CELLS if cell.framework == "keras")
@@ -22,6 +24,18 @@ _LEAF = re.compile(r"(?:(?P<stem>.*)/)?(?P<leaf>recurrent_kernel|kernel|bias)(?P
 # Keras 1: lstm_1_W_i; loaded and saved again, lstm_1_W_i_1.
 _KERAS_1 = re.compile(r"(?P<stem>.+?)_(?P<leaf>[WUb](?:_[icfozrh])?)(?P<number>_\d+)?(?::\d+)?")
 _TABLE = re.compile(r"(?:.*/)?embeddings(?:_\d+)?(?::\d+)?|.+?_W(?:_\d+)?(?::\d+)?")
+
+
+# Any variable of a layer that does not recur.
+_VARIABLE = re.compile(r"(?:(?P<stem>.*)/)?_?(?P<leaf>[a-z_]*?[a-z])(?:_\d+)?(?::\d+)?")
+_VARIABLE_1 = re.compile(
+    r"(?:.*/)?(?P<stem>[^/]+?)_(?P<leaf>W|b|gamma|beta|running_mean|running_std|alphas|depthwise_kernel|pointwise_kernel)"
+    r"(?:_\d+)?(?::\d+)?"
+)
+
+
+# The path of a variable within a layer's group, its name, and the tensor.
+_Variable: TypeAlias = tuple[tuple[str, ...], str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,9 @@ def store(checkpoint: Checkpoint) -> Flat | Nested:
     tensors = checkpoint.tensors
     if any("/vars/" in name for names in checkpoint.groups.values() for name in names):
         return Nested({key: [tensors[name] for name in names] for key, names in checkpoint.groups.items()})
-    return Flat({key: [tensors[name] for name in names] for key, names in checkpoint.groups.items()})
+    backend = re.search(r"\((\w+)\)$", checkpoint.writer)
+    groups = {key: [tensors[name] for name in names] for key, names in checkpoint.groups.items()}
+    return Flat(groups, backend=backend[1] if backend else "")
 
 
 def by_cell(layer: str, tensors: Iterable[Tensor]) -> list[CellWeights]:
@@ -109,10 +125,17 @@ def is_table(tensor: Tensor) -> bool:
 
 @dataclass(slots=True)
 class Flat:
-    """Weights by layer name (`.h5`). A nested model's lie in the group of the outermost model that is a layer."""
+    """Weights by layer name (`.h5`). A nested model's lie in the group of the outermost model that is a layer.
+
+    Attributes:
+        groups: layer → its tensors.
+        aliases: a layer's name in the configuration → in the file, where they differ.
+        backend: what Keras ran on where that was not TensorFlow, as far as the file tells it.
+    """
 
     groups: Mapping[str, Sequence[Tensor]]
     aliases: dict[str, str] = field(default_factory=dict)
+    backend: str = ""
     _left: dict[str, list[CellWeights]] = field(default_factory=dict)
 
     def group(self, place: Place) -> str:
@@ -139,10 +162,54 @@ class Flat:
             tensors = [t for t in tensors if re.search(rf"(^|/){re.escape(place.names[-1])}(/|_W)", t.name)]
         return next((tensor for tensor in tensors if is_table(tensor)), None)
 
+    def flips(self, kernel: Tensor, meaning: Era) -> bool:
+        """Whether a convolution's kernel is to be turned round, as Theano does; its names have no `:0` at the end."""
+        if self.backend:
+            return self.backend == "theano"
+        return meaning.major < 3 and re.search(r":\d+$", kernel.name) is None
+
+    def variables(self, place: Place, parts: Sequence[str] = (), alias: str = "") -> dict[str, Tensor]:
+        """The tensors of a layer that does not recur, by the names of its variables (`kernel`, `b`).
+
+        Args:
+            place: the layer's.
+            parts: the names that a layer in it has, of which it holds the variables, in the releases.
+            alias: the name of the layer that it wraps, after which Keras 1 named the weights.
+        """
+        group = self.group(place)
+        held = [(*_words(tensor, group), tensor) for tensor in self.groups.get(group, ())]
+        if len(place.names) > 1:
+            own = [one for one in held if set(place.names[1:]) <= set(one[0])]
+            own = own or [one for one in held if place.names[-1] in one[0] or (alias and alias in one[0])]
+            held = own or _numbered(held, place.names[-1]) or _of_one(held)
+        if parts:
+            held = [one for one in held if one[0] and one[0][-1] in parts]
+        return {leaf: tensor for _, leaf, tensor in held}
+
     def recurrent(self, place: Place) -> bool:
         """Whether the layer holds something that only recurrent layers do."""
         tensors = self.groups.get(self.group(place), ())
         return any("recurrent" in tensor.name.rpartition("/")[2] for tensor in tensors)
+
+
+def _words(tensor: Tensor, group: str) -> tuple[tuple[str, ...], str]:
+    """The path of a tensor within a layer's group, and the name of the variable without what makes it unique."""
+    path = tensor.name.removeprefix("model_weights/").removeprefix(group).strip("/")
+    match = _VARIABLE_1.fullmatch(path) or _VARIABLE.fullmatch(path)
+    if match is None:
+        return (), path
+    return tuple((match["stem"] or "").split("/")), match["leaf"]
+
+
+def _numbered(held: list[_Variable], layer: str) -> list[_Variable]:
+    """Those of a layer whose name another had already: TensorFlow 1 then numbered its scope."""
+    word = re.compile(rf"{re.escape(layer)}_\d+")
+    return _of_one([one for one in held if any(word.fullmatch(own) for own in one[0])])
+
+
+def _of_one(held: list[_Variable]) -> list[_Variable]:
+    """Everything, where it can be of one layer alone."""
+    return held if len({words for words, _, _ in held}) == 1 else []
 
 
 def _mentions(held: CellWeights, layer: str) -> bool:
@@ -181,6 +248,11 @@ class Nested:
         """The matrix of an `Embedding`."""
         found = self._find(place, "")
         return found[0] if found and len(found[0].shape) == 2 else None
+
+    def variables(self, place: Place, parts: Sequence[str] = (), alias: str = "") -> dict[str, Tensor]:
+        """The tensors of a layer that does not recur, by their numbers; arguments as in `Flat`."""
+        found = self._find(place, *(f"/{part}" for part in parts)) if parts else self._find(place, "")
+        return {str(k): tensor for k, tensor in enumerate(found)}
 
     def recurrent(self, place: Place) -> bool:
         """Whether the layer holds something that only recurrent layers do."""

@@ -57,6 +57,11 @@ class Tracked(Nested):
         scope = next((key for key, tensors in self.groups.items() if tensors is found), "")
         return CellWeights(scope, {self.leaves[t.name]: t for t in found}, tuple(scope.split("/"))) if found else None
 
+    def variables(self, place: Place, parts: Sequence[str] = (), alias: str = "") -> dict[str, Tensor]:
+        """The tensors of a layer that does not recur, by the attributes that they are; arguments as in `Flat`."""
+        found = self._find(place, *(f"/{part}" for part in parts)) if parts else self._find(place, "")
+        return {self.leaves[tensor.name].removeprefix("_"): tensor for tensor in found}
+
 
 def models(checkpoint: Checkpoint) -> dict[str, list[str]]:
     """The path of each Keras model that is in no other → the paths of its layers, in their order."""

@@ -1,13 +1,14 @@
-"""Makes the goldens of Sonnet 2 in `sonnet-2.0.2`: `python make_sonnet.py`, with dm-sonnet 2.0.2 and TensorFlow 2.
+"""Makes the goldens of Sonnet 2 in `sonnet-2.0.2`: `python make_sonnet.py [CASE …]`, with dm-sonnet 2.0.2.
 
 Each case is a core with seeded random weights, saved as `tf.train.Checkpoint(module=core)`, and what Sonnet itself
-computes from it: `x` `[2, 5, 3]`, `out0` `[2, 5, units]`, the final states `st0` … and those after every step
-`step<t>_s<k>`, c before h.
+computes from it: `x` `[2, 5, 3]` (of a convolution, `[2, 5, *space, 3]`), `out0` `[2, 5, units]` likewise, the final
+states `st0` … and those after every step `step<t>_s<k>`, c before h.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,17 @@ import sonnet as snt
 import tensorflow as tf
 
 HERE = Path(__file__).parent / f"sonnet-{snt.__version__}"
+SPACE = (4, 5, 3)
 CORES = {
     "lstm": lambda: snt.LSTM(4),
     "lstm_projected": lambda: snt.LSTM(4, projection_size=2),
     "unrolled_lstm": lambda: snt.UnrolledLSTM(4),
     "gru": lambda: snt.GRU(4),
     "vanilla_rnn": lambda: snt.VanillaRNN(4),
+    **{
+        f"conv_lstm_{axes}d": lambda core=core, axes=axes: core((*SPACE[:axes], 3), 2, 3)
+        for axes, core in enumerate((snt.Conv1DLSTM, snt.Conv2DLSTM, snt.Conv3DLSTM), 1)
+    },
     "deep_rnn": lambda: snt.DeepRNN([snt.LSTM(4), snt.LSTM(3)]),
 }
 
@@ -37,8 +43,9 @@ def states(state: object) -> list[tf.Tensor]:
 def make(name: str) -> None:
     """Builds, runs and saves a case."""
     core, random = CORES[name](), np.random.default_rng(sum(map(ord, name)))
-    x = tf.constant(random.normal(size=(2, 5, 3)), tf.float32)
-    by_time = tf.transpose(x, [1, 0, 2])
+    space = SPACE[: int(name[-2])] if name.startswith("conv") else ()
+    x = tf.constant(random.normal(size=(2, 5, *space, 3)), tf.float32)
+    by_time = tf.experimental.numpy.swapaxes(x, 0, 1)
     state = core.initial_state(2)
     unrolled = isinstance(core, snt.UnrolledLSTM)
     core(by_time if unrolled else x[:, 0], state)  # makes the variables
@@ -66,5 +73,5 @@ def make(name: str) -> None:
 
 
 if __name__ == "__main__":
-    for case in CORES:
+    for case in sys.argv[1:] or CORES:
         make(case)

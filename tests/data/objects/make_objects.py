@@ -106,6 +106,35 @@ def mixed() -> None:
     np.savez(HERE / "mixed.npz", **{"ids": ids, "h/front/lstm": x, "x/top": x, "h/top": model.top(x)})
 
 
+class Fronted(tf.keras.Model):
+    """A model as an attribute, in which layers without recurrence stand between recurrent ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        x = tf.keras.Input((5, 3), name="x")
+        first, h, c = L.LSTM(4, return_sequences=True, return_state=True, name="first")(x)
+        between = L.Dense(2, activation="relu", name="between")(first)
+        second = L.LSTM(4, return_sequences=True, name="second")(between, initial_state=[h, c])
+        self.inner = tf.keras.Model(x, L.Dense(3, name="head")(second))
+
+    def call(self, x):
+        return 2.0 * self.inner(x)
+
+
+def fronted() -> None:
+    """A SavedModel of it."""
+    model, x = Fronted(), RANDOM.normal(size=(2, 5, 3)).astype("f")
+    model(x)
+    randomise(model.variables)
+    shutil.rmtree(HERE / "fronted", ignore_errors=True)
+    model.save(HERE / "fronted", save_format="tf")
+    (HERE / "fronted" / "fingerprint.pb").unlink()
+    (HERE / "fronted" / "assets").rmdir()
+    strip(HERE / "fronted" / "saved_model.pb")
+    second = tf.keras.Model(model.inner.input, model.inner.get_layer("second").output)(x)
+    np.savez(HERE / "fronted.npz", **{"x": x, "h/inner/second": second, "y": model.inner(x)})
+
+
 def training() -> None:
     """`tf.train.Checkpoint(model=…, optimizer=…)` after a step of training, and the model's configuration."""
     model = tf.keras.Sequential(
@@ -168,6 +197,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         strip(Path(sys.argv[1]))
     else:
-        for make in (subclassed, mixed, training, pair, legacy, module):
+        for make in (subclassed, mixed, training, pair, legacy, module, fronted):
             make()
         (HERE / "checkpoint").unlink()

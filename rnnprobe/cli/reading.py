@@ -1,0 +1,173 @@
+"""The options that say what the input is and how it is read, for the commands that run a network.
+
+@click.command()
+@model_argument
+@reads_input
+def command(model: Path, reading: Reading, …):
+    batches = reading.read(network, quiet=quiet)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from rnnprobe.cli.options import say
+from rnnprobe.errors import BadInput
+from rnnprobe.inputs import BY
+
+if TYPE_CHECKING:
+    from rnnprobe.types import Batch, Network
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The user's input, and how it is read.
+
+    Attributes:
+        inputs: what --input gives: one FILE, or NAME=FILE for each of the model's inputs.
+        lengths: what --lengths gives, likewise.
+        vocab, by, unknown, input_format, time_major, select, steps: the options of these names.
+    """
+
+    inputs: tuple[str, ...]
+    lengths: tuple[str, ...] = ()
+    vocab: Path | None = None
+    by: str = "char"
+    unknown: str | None = None
+    input_format: str | None = None
+    time_major: bool = False
+    select: str | None = None
+    steps: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every FILE of --input, in order."""
+        named = _named(self.inputs, "--input")
+        return (named,) if isinstance(named, str) else tuple(named.values())
+
+    @property
+    def read_from(self) -> tuple[str, ...]:
+        """Everything that is read: the input, its lengths, the vocabulary."""
+        lengths = _named(self.lengths, "--lengths") if self.lengths else {}
+        beside = (lengths,) if isinstance(lengths, str) else tuple(lengths.values())
+        return (*self.files, *beside, *([str(self.vocab)] if self.vocab is not None else []))
+
+    def read(self, network: Network, *, quiet: bool, batch_size: int | None = None) -> tuple[Batch, ...]:
+        """The input, as a selected network takes it.
+
+        Args:
+            network: what runs (`rnnprobe.recover.stacks.select`).
+            quiet: say nothing on stderr of conversions.
+            batch_size: sequences in a batch, at most.
+
+        Raises:
+            BadInput: as `rnnprobe.inputs.read`; names that are none of the network's inputs.
+        """
+        from rnnprobe import inputs
+        from rnnprobe.inputs import vocabulary
+        from rnnprobe.recover import stacks
+
+        entries = stacks.entries(network)
+        return inputs.read(
+            _for(self.inputs, "--input", list(entries)),
+            entries,
+            say=speaker(quiet),
+            lengths=_for(self.lengths, "--lengths", list(entries)) if self.lengths else None,
+            time_major=self.time_major,
+            vocabulary=vocabulary.read(self.vocab) if self.vocab is not None else None,
+            by=self.by,
+            unknown=self.unknown,
+            select=self.select,
+            steps=self.steps,
+            batch_size=batch_size if batch_size is not None else inputs.BATCH_SIZE,
+            input_format=self.input_format,
+        )
+
+
+def speaker(quiet: bool) -> Callable[[str], None]:
+    """What `inputs.read` and its like say a line with."""
+    return (lambda line: None) if quiet else (lambda line: say([line]))
+
+
+def reads_input(function: F) -> F:
+    """The options that say what the input is and how it is read → `reading: Reading`."""
+
+    @wraps(function)
+    def collected(*args: Any, inputs: tuple[str, ...], lengths: tuple[str, ...], **given: Any) -> Any:
+        own = {name: given.pop(name) for name in _PLAIN}
+        return function(*args, reading=Reading(inputs, lengths, **own), **given)
+
+    decorated: Any = collected
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    named: F = decorated
+    return named
+
+
+_PLAIN = ("vocab", "by", "unknown", "input_format", "time_major", "select", "steps")
+_OPTIONS = (
+    click.option(
+        "--input",
+        "inputs",
+        required=True,
+        multiple=True,
+        metavar="FILE",
+        help="The sequences; - for stdin. NAME=FILE, repeated, for a model with several inputs.",
+    ),
+    click.option(
+        "--vocab", type=click.Path(path_type=Path), metavar="FILE", help="Tokens of a text: .txt, .json, .pkl."
+    ),
+    click.option("--by", type=click.Choice(BY), default="char", show_default=True, help="What a token of a text is."),
+    click.option("--unknown", metavar="TOKEN", help="The token, or id, that stands for what the vocabulary lacks."),
+    click.option("--input-format", metavar="NAME", help="The format of stdin, where it can't be told."),
+    click.option(
+        "--lengths", multiple=True, metavar="FILE", help="The valid steps of each sequence; NAME=FILE for one input."
+    ),
+    click.option("--time-major", is_flag=True, help="The input is [time, batch, …]."),
+    click.option("--select", metavar="SEQUENCES", help="Only these: numbers, A:B or names, with commas."),
+    click.option("--steps", metavar="A:B", help="Only these steps of each sequence."),
+)
+
+
+def _named(given: Sequence[str], flag: str) -> str | dict[str, str]:
+    """One FILE, or input → FILE.
+
+    Raises:
+        BadInput: several without names, or a name twice.
+    """
+    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).exists()):
+        return given[0]
+    pairs = [one.partition("=") for one in given]
+    bare = [one for one, (_, equals, file) in zip(given, pairs, strict=True) if not equals or not file]
+    if bare:
+        raise BadInput(f"{flag} {bare[0]} has no name", hint=f"of several, each is NAME=FILE: {flag} question=q.npy")
+    names = [name for name, _, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"{flag} gives {twice!r} twice; expected one FILE for each input")
+    return {name: file for name, _, file in pairs}
+
+
+def _for(given: Sequence[str], flag: str, inputs: Sequence[str]) -> str | Mapping[str, str]:
+    """`given` for a network of these inputs.
+
+    Raises:
+        BadInput: as `_named`; a name that is not that of the only input.
+    """
+    named = _named(given, flag)
+    if isinstance(named, str) or len(inputs) > 1:
+        return named
+    if len(named) > 1 or inputs[0].rpartition("/")[2] not in (next(iter(named)), next(iter(named)).rpartition("/")[2]):
+        raise BadInput(
+            f"{flag} names {', '.join(map(repr, named))}; the network has one input, {inputs[0]!r}",
+            hint=f"{flag} FILE is enough",
+        )
+    return next(iter(named.values()))

@@ -1,0 +1,91 @@
+"""`rnnprobe verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rnnprobe.cli.options import (
+    describes_cell,
+    json_option,
+    layer_option,
+    model_argument,
+    say,
+    say_assumptions,
+    verbosity,
+)
+from rnnprobe.cli.reading import Reading, reads_input
+from rnnprobe.recover import Overrides
+
+
+@click.command()
+@model_argument
+@reads_input
+@layer_option
+@click.option(
+    "--own-input", is_flag=True, help="The input is that of the layers chosen with --layer, not of what feeds them."
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0.0),
+    metavar="NUMBER",
+    help="How far a value may be off, relative to the largest of its signal where that is over 1. "
+    "[default: 1e-5 in float32, 1e-10 in float64]",
+)
+@describes_cell
+@json_option
+@verbosity
+def command(
+    model: Path,
+    reading: Reading,
+    layer: tuple[str, ...],
+    own_input: bool,
+    tolerance: float | None,
+    overrides: Overrides,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Does the rebuilt graph compute what the original does?
+
+    Runs both over the sequences of --input: the layers as rnnprobe rebuilds them, and Keras's own layers on the same
+    weights. Every state and gate at every step is compared, and the model's outputs. Nothing that is in the file is
+    executed. Exits with 1 where they differ.
+
+    \b
+    Example:
+      rnnprobe verify model.keras --input x.npy
+      rnnprobe verify model.h5 --input question=q.npy --input story=s.npy --tolerance 1e-6
+    """
+    from rnnprobe import formats, recover
+    from rnnprobe.analysis import verification
+    from rnnprobe.analysis.select import select
+    from rnnprobe.errors import AnswerIsNo
+    from rnnprobe.recover import stacks
+    from rnnprobe.views import terminal
+
+    whole = recover.network(formats.read(model), overrides)
+    chosen = select(whole, layer) if layer else ()
+    outputs = bool(whole.outputs) and not chosen and not own_input
+    network, layers = stacks.select(whole, chosen, own_input=own_input, outputs=outputs)
+    verification.refuse_foreign(network)
+    if not quiet:
+        say(network.checkpoint.notes)
+        say_assumptions(network)
+    batches = reading.read(network, quiet=quiet)
+
+    from rnnprobe import engine
+    from rnnprobe.cells.layers import chosen as recorded
+    from rnnprobe.engine.witness import notes, witness
+
+    found = verification.compare(
+        engine.trace(network, batches, recorded(layers, "all"), outputs=outputs),
+        witness(network, batches),
+        layers,
+        tolerance if tolerance is not None else verification.TOLERANCE[stacks.compute_dtype(network.layers)],
+    )
+    verified = verification.verification(found, notes(network))
+    terminal.show(verification.report(found, verified), command="verify", as_json=as_json)
+    if not found.agrees:
+        raise AnswerIsNo(f"{verified['status']}: {verification.first_beyond(found) or verified['reason']}", path=model)

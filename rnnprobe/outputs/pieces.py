@@ -1,0 +1,96 @@
+"""Where in a trace's arrays the input and the blocks go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from rnnprobe.outputs import layout
+from rnnprobe.outputs.fields import Field, Group, Key, besides
+from rnnprobe.types import Array, Batch, Block, Recording
+
+_PIECE = 8 << 20
+"""Bytes of input that are held at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Values and their place.
+
+    Attributes:
+        key: the array.
+        first: the first of their sequences.
+        start: where its second axis is time, the first step.
+        values: `[sequences, time, …]`, or `[sequences, …]`.
+    """
+
+    key: Key
+    first: int
+    start: int
+    values: Array
+
+
+def input_pieces(recording: Recording) -> Iterator[Piece]:
+    """The steps of every input, a bounded stretch at a time, filled past the lengths."""
+    parts = besides(recording)
+    for batch in recording.batches:
+        yield from _batch_pieces(layout.INPUTS, batch.start, batch)
+        for name, part in parts.items():
+            yield from _batch_pieces(f"{layout.INPUTS}/{part}", batch.start, batch.beside[name])
+
+
+def _batch_pieces(path: str, first: int, batch: Batch) -> Iterator[Piece]:
+    stretch = max(1, _PIECE // (8 * max(1, prod(batch.shape or ()) * len(batch.names))))
+    for start in range(0, batch.steps, stretch):
+        stop = min(start + stretch, batch.steps)
+        values = batch.load(start, stop)
+        past = np.arange(start, stop)[None, :] >= batch.lengths[:, None]
+        if past.any():
+            values = values.copy()
+            values[past] = layout.NO_ID if batch.shape is None else np.nan
+        yield Piece((path, "ids" if batch.shape is None else "x"), first, start, values)
+
+
+class Places:
+    """Where the arrays of blocks go.
+
+    Args:
+        recording: what they belong to.
+        found: its groups.
+    """
+
+    def __init__(self, recording: Recording, found: Sequence[Group]) -> None:
+        self._layers = layout.paths(recording)
+        self._outputs = layout.flat(outcome.name for outcome in recording.outcomes)
+        self._fields: dict[Key, Field] = {(group.path, one.name): one for group in found for one in group.fields}
+
+    def pieces(self, block: Block) -> Iterator[Piece]:
+        """What is in a block, `[batch, time, …]` or `[batch, …]`.
+
+        Raises:
+            RuntimeError: an array has not the shape that was announced.
+        """
+        for piece in self._pieces(block):
+            place, given = self._fields[piece.key], piece.values.shape
+            axes = 1 if place.lengths is None else 2
+            within = axes == 1 or piece.start + given[1] <= place.shape[1]
+            if len(given) != len(place.shape) or given[axes:] != place.shape[axes:] or not within:
+                raise RuntimeError(
+                    f"{'/'.join(piece.key)}: {given} from step {piece.start} on does not fit into {place.shape}"
+                )
+            yield piece
+
+    def _pieces(self, block: Block) -> Iterator[Piece]:
+        first = block.batch.start
+        for layer, recorded in block.signals.items():
+            for name, values in recorded.items():
+                yield Piece((self._layers[layer], name), first, block.start, values.swapaxes(0, 1))
+        for prefix, states in ((layout.INITIAL, block.initial), (layout.FINAL, block.final)):
+            for layer, ends in states.items():
+                for name, values in ends.items():
+                    yield Piece((self._layers[layer], prefix + name), first, 0, values)
+        for name, values in block.outcomes.items():
+            yield Piece((layout.OUTPUTS, self._outputs[name]), first, 0, values)
