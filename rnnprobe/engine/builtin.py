@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnnprobe.engine.keras_classes import ARGUMENTS, NOTHING, ThresholdedReLU, activation, keras
-from rnnprobe.errors import BadInput
+from rnnprobe.errors import BadInput, OutOfResources
 from rnnprobe.types import Array, KerasLayer, Tensor
 
 
@@ -273,11 +273,14 @@ def plainly(name: str) -> Iterator[None]:
 
     Raises:
         BadInput: Keras does not take the shapes or values.
+        OutOfResources: what it asks for does not fit the memory.
     """
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Layer '.*was passed an input with a mask")
             yield
+    except tf.errors.ResourceExhaustedError as exc:
+        raise OutOfResources(f"Keras's {name} asks for more memory than there is: {_first_line(exc)}") from exc
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as exc:
         raise BadInput(f"Keras's {name} can't run on this: {_first_line(exc)}") from exc
 

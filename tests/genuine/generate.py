@@ -1,22 +1,21 @@
-"""Builds the small models of `models.py` with the release of Keras that runs this, saves them, and stores what they compute.
+"""Builds the small models of `models.py` with the release of Keras that runs this, saves them, and stores their values.
 
-    python generate.py make FOLDER standalone|tfkeras [case …]   in an environment with that release (Python 3.6 to 3.13)
+    python generate.py make FOLDER standalone|tfkeras [case …]   in an environment with that release, Python 3.6 on
     python generate.py pack FOLDER [case …]                      with any Python 3: FOLDER becomes data/<release>.tar.xz
 
 FOLDER/<release>/<case>/ then holds every file that the release could save, and `expected.npz`:
 
     x/<input>         the model's own input
     y/<k>/<name>      its k-th output
-    h/<layer>         the h of every step of a recurrent layer, from a genuine layer with the same weights in the same place
-                      that returns its sequences; at the time of the input that the step read
+    h/<layer>         the h of every step of a recurrent layer, from a genuine layer with the same weights in the same
+                      place that returns its sequences; at the time of the input that the step read
     valid/<layer>     where that layer was not told to skip a step, if it was told so of any
     own/<layer>       the input of a layer behind one that nobody can rebuild, and `refused`, the name of that one
 
 All numbers are multiples of a power of two, small and few, so that the files pack well.
 """
 
-from __future__ import print_function
-
+import contextlib
 import json
 import os
 import shutil
@@ -44,7 +43,7 @@ def load(mode):
             import tf_keras
 
             return tf_keras, "tf_keras-" + ".".join(tf_keras.__version__.split(".")[:2]), (2, 21)
-        return tensorflow.keras, "tf.keras-%d.%d" % number, number
+        return tensorflow.keras, "tf.keras-{}.{}".format(*number), number
     import keras
 
     found = keras.__version__
@@ -64,10 +63,8 @@ def main(folder, mode, only):
         if only and name not in only:
             continue
         target = os.path.join(folder, release, name)
-        try:
+        with contextlib.suppress(AttributeError):
             keras.backend.clear_session()
-        except AttributeError:
-            pass
         graph = models.Graph(keras, number if mode == "standalone" else (2, 0))
         random = np.random.RandomState(sum(map(ord, name)))
         try:
@@ -80,14 +77,16 @@ def main(folder, mode, only):
                 raise ValueError("no format could be saved")
             graph = stand_in(graph, target, models)
             found = compute(graph, models, random, np)
-        except Exception as error:  # noqa: BLE001  the release lacks what the case is about; the packed list is reviewed
-            print("  --  %-26s %s: %s" % (name, type(error).__name__, str(error)[:300].replace("\n", " ")))
+        except Exception as error:
+            said = str(error)[:300].replace("\n", " ")
+            print(f"  --  {name:26s} {type(error).__name__}: {said}")
             if os.environ.get("SHOW"):
                 raise
             shutil.rmtree(target, ignore_errors=True)
             continue
         np.savez(os.path.join(target, "expected.npz"), **found)
-        print("  ok  %-26s %s; %d layers" % (name, " ".join(formats), sum(key.startswith("h/") for key in found)))
+        layers = sum(key.startswith("h/") for key in found)
+        print(f"  ok  {name:26s} {' '.join(formats)}; {layers} layers")
         sys.stdout.flush()
 
 
@@ -102,10 +101,9 @@ def fill(model, models, random):
 
 def inner_layers(layer):
     yield layer
-    for inner in list(getattr(layer, "layers", ())) + [getattr(layer, "layer", None)]:
+    for inner in [*list(getattr(layer, "layers", ())), getattr(layer, "layer", None)]:
         if inner is not None:
-            for found in inner_layers(inner):
-                yield found
+            yield from inner_layers(inner)
 
 
 def save(graph, target, name, mode, number):
@@ -118,7 +116,10 @@ def save(graph, target, name, mode, number):
             what(path)
             formats.append(file)
         except Exception as error:  # noqa: BLE001  reported, and reviewed by who packs
-            print("      %-26s no %s: %s" % (name, file, str(error)[:100].replace("\n", " ")))
+            said = str(error)[:100].replace("\n", " ")
+            print(f"      {name:26s} no {file}: {said}")
+            if os.path.isfile(path):
+                os.remove(path)
 
     native = graph.major >= 3 or (mode == "tfkeras" and number >= (2, 12))
     if native:
@@ -151,20 +152,20 @@ def compute(graph, models, random, np):
     data = [models.values(graph, name, random) for name in graph.order]
     found = {"x/" + name: x.astype("int64") if x.dtype == "int32" else x for name, x in zip(graph.order, data)}
     for k, (name, y) in enumerate(zip(output_names(model), predict(model, data))):
-        found["y/%d/%s" % (k, name)] = y
-    tensors, own, turned = [], [], []
-    for name, layer, x, states, after, mask in graph.probes:
+        found[f"y/{k}/{name}"] = y
+    tensors, turned = [], []
+    for _, layer, x, states, after, _ in graph.probes:
         tensor, back = probe(layer, x, states, graph)
         tensors.append(tensor)
         turned.append(after != back)
     run = keras.models.Model(model.inputs if len(graph.order) > 1 else model.inputs[0], tensors)
     for layer, source in graph.copies:
         layer.set_weights(source.get_weights())
-    for (name, layer, x, states, after, mask), h, back in zip(graph.probes, predict(run, data), turned):
+    for (name, _, _, _, _, mask), h, back in zip(graph.probes, predict(run, data), turned):
         found["h/" + name] = h[:, ::-1] if back else h
         if mask:
             x = found["x/" + mask]
-            found["valid/" + name] = (x != 0).reshape(x.shape[:2] + (-1,)).any(axis=-1)
+            found["valid/" + name] = (x != 0).reshape((*x.shape[:2], -1)).any(axis=-1)
     if graph.refused:
         name, _, x = graph.probes[-1][:3]
         found["refused"] = np.array(graph.refused)
@@ -183,7 +184,7 @@ def probe(layer, x, states, graph):
     config = layer.get_config()
     config["return_sequences"] = True
     config.update({key: False for key in ("return_state", "stateful") if key in config})
-    config["name"] = "probe_%d" % len(graph.copies)
+    config["name"] = f"probe_{len(graph.copies)}"
     config.pop("batch_input_shape", None)
     other = type(layer).from_config(config)
     sources = [target for copy, target in graph.copies if copy is layer]
@@ -196,7 +197,7 @@ def output_names(model):
     names, found = list(getattr(model, "output_names", None) or [model.layers[-1].name]), []
     for name in names:
         plain = name.split("/")[0]
-        found.append(plain if plain not in found else "%s_%d" % (plain, len(found)))
+        found.append(plain if plain not in found else f"{plain}_{len(found)}")
     return found
 
 
@@ -209,7 +210,7 @@ def predict(model, data):
 
 
 def pack(folder, only):
-    """`folder` as an archive beside this script, without times and owners; files that repeat each other lie side by side."""
+    """`folder` as an archive beside this script, without times and owners; files that repeat each other are neighbours."""
     name = os.path.basename(os.path.normpath(folder))
     paths = []
     for root, _, files in os.walk(folder):

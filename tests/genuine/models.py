@@ -4,8 +4,6 @@ Written for Python 3.6 to 3.13. A case is a function of a `Graph`, which knows h
 that a release can't spell is left out there (`TypeError`, `AttributeError`, `ValueError`).
 """
 
-from __future__ import print_function
-
 import numpy as np
 
 BATCH = 3
@@ -18,7 +16,7 @@ def case(function):
     return function
 
 
-class Graph(object):
+class Graph:
     """Builds one model and remembers what to ask it.
 
     Attributes:
@@ -85,7 +83,7 @@ class Graph(object):
     def input(self, shape, name="x", ids=False, batch=None):
         options = {"dtype": "int32"} if ids else {}
         make = self.keras.Input if hasattr(self.keras, "Input") else self.L.Input
-        options.update({"batch_shape": (batch,) + shape} if batch else {"shape": shape})
+        options.update({"batch_shape": (batch, *shape)} if batch else {"shape": shape})
         tensor = make(name=name, **options)
         self.inputs[name] = (tensor, shape, ids)
         self.order.append(name)
@@ -114,7 +112,7 @@ class Graph(object):
                 one = self.L.RNN(type(cell).from_config(cell.get_config()), return_sequences=True)
                 self.copies.append((one, cell))
                 following = one(x)
-                self.probes.append(("%s/%d" % (name, k), one, x, None, turned, mask))
+                self.probes.append((f"{name}/{k}", one, x, None, turned, mask))
                 x = following
             return
         self.probes.append((name, layer, x, states, turned, mask))
@@ -132,13 +130,13 @@ class Graph(object):
                 if what == "Embedding":
                     options["input_length"] = shape[0]
                 elif batch:
-                    options["batch_input_shape"] = (batch,) + shape
+                    options["batch_input_shape"] = (batch, *shape)
                 else:
                     options["input_shape"] = shape
             maker = what if callable(what) else getattr(self.L, what)
             made.append(maker(*arguments, **options))
         if self.major >= 3:
-            made.insert(0, self.keras.Input(**({"batch_shape": (batch,) + shape} if batch else {"shape": shape})))
+            made.insert(0, self.keras.Input(**({"batch_shape": (batch, *shape)} if batch else {"shape": shape})))
         self.model = self.keras.models.Sequential(made)
         self.order, self.inputs = ["x"], {"x": (None, shape, ids)}
         turned = False
@@ -157,13 +155,13 @@ SEQUENCES = dict(return_sequences=True)
 @case
 def embedding_lstm_dense(g):
     rest = [("Dropout", (0.3,), {}), (g.lstm, (4,), SEQUENCES), (g.lstm, (3,), {})]
-    g.sequential((6,), [("Embedding", (10, 3), {})] + rest + [("Dense", (2,), {"activation": "softmax"})], ids=True)
+    g.sequential((6,), [("Embedding", (10, 3), {}), *rest, ("Dense", (2,), {"activation": "softmax"})], ids=True)
 
 
 @case
 def conv_pool_lstm(g):
     rest = [("MaxPooling1D", (2,), {}), (g.lstm, (3,), {}), ("Dense", (1,), {})]
-    g.sequential((12, 3), [(g.conv1d, (4, 3, 2), {"activation": "relu"})] + rest)
+    g.sequential((12, 3), [(g.conv1d, (4, 3, 2), {"activation": "relu"}), *rest])
 
 
 @case
@@ -182,26 +180,26 @@ def simple_rnns(g):
 @case
 def batchnorm(g):
     rest = [("BatchNormalization", (), {}), (g.lstm, (3,), {}), ("Dense", (2,), {})]
-    g.sequential((6, 3), [(g.lstm, (4,), SEQUENCES)] + rest)
+    g.sequential((6, 3), [(g.lstm, (4,), SEQUENCES), *rest])
 
 
 @case
 def layernorm(g):
     rest = [("LayerNormalization", (), {}), (g.gru, (3,), SEQUENCES), ("Dense", (2,), {})]
-    g.sequential((6, 3), [(g.lstm, (4,), SEQUENCES)] + rest)
+    g.sequential((6, 3), [(g.lstm, (4,), SEQUENCES), *rest])
 
 
 @case
 def autoencoder(g):
     rest = [("RepeatVector", (5,), {}), (g.lstm, (3,), SEQUENCES), (g.td, (g.L.Dense(2),), {})]
-    g.sequential((7, 2), [(g.lstm, (4,), {})] + rest)
+    g.sequential((7, 2), [(g.lstm, (4,), {}), *rest])
 
 
 @case
 def dense_front(g):
     """An input without a time axis."""
     rest = [("RepeatVector", (5,), {}), (g.lstm, (3,), SEQUENCES), (g.td, (g.L.Dense(2),), {})]
-    g.sequential((4,), [("Dense", (5,), {"activation": "relu"})] + rest)
+    g.sequential((4,), [("Dense", (5,), {"activation": "relu"}), *rest])
 
 
 @case
@@ -213,7 +211,7 @@ def reshape_front(g):
 @case
 def permute_reshape(g):
     rest = [("Reshape", ((4, 6),), {}), (g.gru, (3,), SEQUENCES)]
-    g.sequential((3, 8), [("Permute", ((2, 1),), {})] + rest)
+    g.sequential((3, 8), [("Permute", ((2, 1),), {}), *rest])
 
 
 @case
@@ -221,7 +219,7 @@ def cnn_lstm(g):
     """Images, one a step."""
     front = g.conv2d(2, 3, 2, activation="relu")
     rest = [(g.td, (g.L.Flatten(),), {}), (g.lstm, (3,), {}), ("Dense", (2,), {})]
-    g.sequential((5, 6, 6, 1), [(g.td, (front,), {})] + rest)
+    g.sequential((5, 6, 6, 1), [(g.td, (front,), {}), *rest])
 
 
 @case
@@ -406,7 +404,7 @@ def nested(g):
 def nested_sequential(g):
     layer = g.lstm(4, **(SEQUENCES if g.major >= 3 else dict(input_shape=(6, 3), **SEQUENCES)))
     front = [g.keras.Input((6, 3))] if g.major >= 3 else []
-    inner = g.keras.models.Sequential(front + [layer, g.L.BatchNormalization()])
+    inner = g.keras.models.Sequential([*front, layer, g.L.BatchNormalization()])
     x = g.input((6, 3))
     y = g.run(g.gru(3), inner(x))
     g.watch(layer, x, name=inner.name + "/" + layer.name)
@@ -469,14 +467,14 @@ def attention_heads(g):
 def mask_zero(g):
     g.mask = "x"
     rest = [(g.lstm, (4,), SEQUENCES), (g.lstm, (3,), {}), ("Dense", (2,), {})]
-    g.sequential((6,), [("Embedding", (10, 3), {"mask_zero": True})] + rest, ids=True)
+    g.sequential((6,), [("Embedding", (10, 3), {"mask_zero": True}), *rest], ids=True)
 
 
 @case
 def masking_timedistributed(g):
     g.mask = "x"
     rest = [(g.td, (g.L.Dense(4, activation="tanh"),), {}), (g.gru, (3,), SEQUENCES)]
-    g.sequential((6, 3), [("Masking", (), {})] + rest)
+    g.sequential((6, 3), [("Masking", (), {}), *rest])
 
 
 @case
@@ -484,7 +482,7 @@ def mask_pooled(g):
     """An average over the steps that are there."""
     g.mask = "x"
     rest = [(g.lstm, (4,), SEQUENCES), ("GlobalAveragePooling1D", (), {}), ("Dense", (2,), {})]
-    g.sequential((6,), [("Embedding", (10, 3), {"mask_zero": True})] + rest, ids=True)
+    g.sequential((6,), [("Embedding", (10, 3), {"mask_zero": True}), *rest], ids=True)
 
 
 @case
@@ -492,7 +490,7 @@ def mask_bidirectional(g):
     g.mask = "x"
     rest = [(g.L.Bidirectional, (g.lstm(3, **SEQUENCES),), {}), (g.L.Bidirectional, (g.gru(3, **SEQUENCES),), {})]
     rest += [(g.td, (g.L.Dense(2),), {})]
-    g.sequential((6,), [("Embedding", (10, 3), {"mask_zero": True})] + rest, ids=True)
+    g.sequential((6,), [("Embedding", (10, 3), {"mask_zero": True}), *rest], ids=True)
 
 
 @case
@@ -500,7 +498,7 @@ def mask_zeros(g):
     """`zero_output_for_mask`."""
     g.mask = "x"
     rest = [(g.lstm, (4,), dict(zero_output_for_mask=True, **SEQUENCES)), (g.td, (g.L.Dense(2),), {})]
-    g.sequential((6, 3), [("Masking", (), {})] + rest)
+    g.sequential((6, 3), [("Masking", (), {}), *rest])
 
 
 # Cells ---------------------------------------------------------------------------------------------------------------
@@ -521,9 +519,9 @@ def gru_resets(g):
 
 NAMES = (
     "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid log_softmax "
-    "mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid "
-    "squareplus swish tanh tanh_shrink"
-).split()
+    "mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid squareplus "
+    "swish tanh tanh_shrink"
+).split()  # noqa: SIM905
 
 
 def known(g, name):
@@ -564,7 +562,7 @@ def activations_between(g):
     """The same names where no recurrent layer uses them."""
     x = g.input((5, 3))
     y = [g.L.Activation(name)(x) for name in NAMES if known(g, name) and name != "linear"]
-    y = y + [g.td(g.L.Dense(2, activation="hard_sigmoid"))(x)]
+    y = [*y, g.td(g.L.Dense(2, activation="hard_sigmoid"))(x)]
     more = ["ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax", "ThresholdedReLU"]
     y = y + [getattr(g.L, name)()(x) for name in more if hasattr(g.L, name)]
     g.end(g.run(g.gru(3), g.merge("Concatenate", y)))
@@ -574,7 +572,7 @@ def activations_between(g):
 def convlstm_strides(g):
     first = (g.convlstm2d, (2, 3, 2), SEQUENCES)
     rest = [("BatchNormalization", (), {}), (g.convlstm2d, (3, 2), {}), ("Flatten", (), {}), ("Dense", (2,), {})]
-    g.sequential((4, 7, 6, 1), [first] + rest)
+    g.sequential((4, 7, 6, 1), [first, *rest])
 
 
 @case
@@ -668,9 +666,9 @@ def values(g, name, random):
     """Small numbers of few bits, which pack well: ids below the vocabulary, or floats."""
     _, shape, ids = g.inputs[name]
     if ids:
-        x = random.randint(1, VOCABULARY, size=(BATCH,) + shape)
+        x = random.randint(1, VOCABULARY, size=(BATCH, *shape))
     else:
-        x = random.randint(-48, 48, size=(BATCH,) + shape) / 32.0
+        x = random.randint(-48, 48, size=(BATCH, *shape)) / 32.0
         x = x + (x == 0) / 32.0
     if g.mask:  # to the end, at the start and in the middle; the last sequence is whole
         x[0, 3:] = 0

@@ -88,7 +88,7 @@ def test_computes_what_keras_computed(case: Case, release: str, name: str, file:
 
 @pytest.mark.parametrize(("release", "name", "file"), [row for row in FILES if row[1] in REFUSED])
 def test_what_nobody_can_rebuild_is_named(case: Case, release: str, name: str, file: str) -> None:
-    """A Lambda or a class of the user's own: named by name and class, and told how to go on; what lies before it runs."""
+    """A Lambda or a class of the user's own: named by name and class, and told how to go on; the rest runs."""
     folder = case(release, name)
     expected, network = expected_of(folder), opened(folder, file)
     culprit = str(expected["refused"])

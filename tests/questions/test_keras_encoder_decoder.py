@@ -82,7 +82,7 @@ def test_18_which_is_which_and_what_passes(tmp_path, run, api):
 
 @pytest.mark.parametrize("api", APIS)
 def test_18_the_decoder_alone_from_states_of_ones_own(tmp_path, api):
-    """As at inference: the decoder without its encoder, started from states that are given, one step after the other."""
+    """As at inference: the decoder without its encoder, started from given states, one step after the other."""
     model, encoder, decoder = translator(APIS[api])
     model.save(tmp_path / "translator.keras")
     source, target = ids()

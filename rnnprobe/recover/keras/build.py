@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from rnnprobe.cells.layers import space_axes
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.keras import builtin
 from rnnprobe.recover.keras.cells import layer as build_layer
@@ -74,7 +75,7 @@ class Builder:
                 f"here they stand at the time of their input"
             )
         self._say(layer, name)
-        return [self._output(layer, flow, chain[-1], back), *_states(layer, chain, flow)]
+        return [self._output(layer, flow, chain[-1], back), *_states(layer, chain)]
 
     def bidirectional(self, layer: LayerConfig, flow: Flow, place: Place, states: Sequence[Flow] = ()) -> list[Flow]:
         """Two layers over the same input; the backward one comes second, in the weights as in the output."""
@@ -90,7 +91,7 @@ class Builder:
             return [self._unknown_layer(layer, inner, flow, name)]
         self._say(inner, name)
         outputs = [self._output(inner, flow, chain[-1], turned) for chain in (forward, backward)]
-        ends = [*_states(inner, forward, flow), *_states(inner, backward, flow)]
+        ends = [*_states(inner, forward), *_states(inner, backward)]
         mode = layer.config.get("merge_mode", "concat")
         if mode is None:
             return [*outputs, *ends]
@@ -101,18 +102,10 @@ class Builder:
     def _output(self, layer: LayerConfig, flow: Flow, last: Layer, back: bool) -> Flow:
         """What a layer hands on: its sequence, or its last h, which is no sequence for the next."""
         if layer.config.get("return_sequences") is not True:
-            return _end(last, "h", flow)
+            return _end(last, "h")
         # Keras hands on the mask as it was, beside steps in the opposite order where the layer runs backward.
-        return Flow(
-            (last.name,),
-            "concat",
-            flow.mask,
-            last.output_size,
-            flow.turned != back,
-            False,
-            time=flow.time,
-            rank=flow.rank,
-        )
+        turned, rank = flow.turned != back, 3 + space_axes(last.cell)
+        return Flow((last.name,), "concat", flow.mask, last.output_size, turned, False, time=flow.time, rank=rank)
 
     def transform(self, name: str, layer: KerasLayer, flows: Sequence[Flow], mask: Mask | None) -> Flow:
         """What a class of Keras's own computes, which stands in the network as a transform."""
@@ -352,14 +345,14 @@ class Builder:
         return name if number == 1 else f"{name}/call_{number}"
 
 
-def _end(layer: Layer, state: str, flow: Flow) -> Flow:
+def _end(layer: Layer, state: str) -> Flow:
     """A state of a layer as it ends."""
-    rank = None if flow.rank is None else flow.rank - 1
+    rank = 2 + space_axes(layer.cell)
     return Flow((layer.name,), width=layer.output_size, outside=False, final=state, time="", rank=rank)
 
 
-def _states(layer: LayerConfig, chain: Sequence[Layer], flow: Flow) -> list[Flow]:
+def _states(layer: LayerConfig, chain: Sequence[Layer]) -> list[Flow]:
     """The final states among a layer's outputs, in Keras's order: h first, then c."""
     if layer.config.get("return_state") is not True:
         return []
-    return [_end(found, state, flow) for found in chain for state in sorted(found.cell.states, reverse=True)]
+    return [_end(found, state) for found in chain for state in sorted(found.cell.states, reverse=True)]

@@ -147,11 +147,13 @@ class Call:
         inputs: the positional ones.
         named: those by keyword; None where null was given.
         constant: a number given beside them (Keras 3 operations).
+        switches: the keywords for which true was given.
     """
 
     inputs: tuple[Ref, ...] = ()
     named: Mapping[str, tuple[Ref, ...] | None] = field(default_factory=dict)
     constant: float | None = None
+    switches: frozenset[str] = frozenset()
 
 
 def layer_config(value: Any, what: str) -> LayerConfig:
@@ -187,18 +189,21 @@ def _call(node: Any) -> Call:
             tuple(_tensors(args)),
             {name: None if value is None else tuple(_tensors(value)) for name, value in named.items()},
             float(numbers[0]) if len(numbers) == 1 else None,
+            frozenset(name for name, value in named.items() if value is True),
         )
     entries = listing(node, "a call in inbound_nodes")
     if entries and isinstance(entries[0], str):
         entries = [entries]
     inputs: list[Ref] = []
+    switches: set[str] = set()
     keywords: dict[str, tuple[Ref, ...] | None] = {}
     for entry in entries:
         inputs += [ref for ref in _refs(entry) if ref.layer != "_CONSTANT_VALUE"]
         if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], Mapping):
             for name, value in entry[3].items():
                 keywords[name] = None if value is None else tuple(_refs(value))
-    return Call(tuple(inputs), keywords)
+                switches |= {name} if value is True else set()
+    return Call(tuple(inputs), keywords, switches=frozenset(switches))
 
 
 def _tensors(value: Any) -> Iterator[Ref]:

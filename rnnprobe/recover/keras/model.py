@@ -101,6 +101,11 @@ def _functional(
         if layer.operation:
             values[key] = [_operation(builder, layer, flows, called, place.below(layer.name, ""))]
             continue
+        switches = called.switches - {"training"}
+        if switches:
+            why = f"is called with {', '.join(sorted(switches))}, which is not rebuilt"
+            values[key] = [kinds.foreign(builder, layer, flows, place.below(layer.name, counts[layer.name]), why)]
+            continue
         if "mask" in called.named and layer.class_name != "Masking":
             flows = [_masked(builder, flow, called.named["mask"], values, layer) for flow in flows]
         states = [_output(values, ref) for ref in called.named.get("initial_state") or ()]

@@ -1,0 +1,134 @@
+"""A recurrent cell as a table and two pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+Xp: TypeAlias = Any
+"""A NumPy-like namespace: `rnnprobe.cells.namespace` says which functions a cell may call on it."""
+
+
+OptionValue: TypeAlias = float | str | bool | tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block of a stored tensor that plays one part in the equations.
+
+    Attributes:
+        name: `kernel` (meets the input), `recurrent_kernel` (meets h), `bias`, `recurrent_bias`, `peephole`,
+            `projection`.
+        rows: its extent along the last axis but one, as a formula of the layer's sizes; along that of a vector.
+        gates: the gates side by side along the last axis, in stored order; empty where the part has no gates.
+        cudnn: each gate's block is stored as cuDNN wants it, transposed (cells.md, section 3).
+    """
+
+    name: str
+    rows: str
+    gates: tuple[str, ...] = ()
+    cudnn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A tensor that a cell stores.
+
+    Attributes:
+        role: its name in reports and in `Layer.weights`.
+        names: the names below the cell's scope, one for each naming era.
+        shape: a formula of `input_size`, `units` and `output_size` for each axis.
+        parts: the blocks in it, stacked along the last axis but one; along that of a vector.
+        optional: the cell works without it.
+    """
+
+    role: str
+    names: tuple[str, ...]
+    shape: tuple[str, ...]
+    parts: tuple[Part, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that a cell computes at each step and that can be recorded.
+
+    Attributes:
+        name: `h`, `c`, `f`, `f_pre` …
+        kind: `state` (goes on to the next step), `gate` (after its activation), `pre` (before it), `inner` (neither).
+        size: a formula of the layer's sizes.
+        needs: the role of the weight without which there is no such signal, or empty.
+        activation: of a gate, the option that names the activation it went through.
+    """
+
+    name: str
+    kind: Literal["state", "gate", "pre", "inner"]
+    size: str = "units"
+    needs: str = ""
+    activation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A number or choice that changes what a cell computes and that its weights don't hold.
+
+    Attributes:
+        name: as in the reports; the flag is the same word with dashes.
+        default: the framework's own.
+        choices: the valid words, or empty for a number; a single one where the cell leaves no choice.
+        help: for `--help`.
+        needs: the role of the weight without which it means nothing, or empty.
+    """
+
+    name: str
+    default: OptionValue
+    choices: tuple[str, ...] = ()
+    help: str = ""
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A recurrent cell as a table and two pure functions.
+
+    Attributes:
+        name: unique among `rnnprobe.cells.CELLS`.
+        title: for the reports.
+        framework: `tf1`, `keras` or `sonnet`: whose storage the weights follow.
+        scopes: the variable scopes that TensorFlow 1 gave it, in each era (without a `_1` suffix).
+        classes: the class names that a Keras config or a name scope knows it by.
+        weights: what it stores.
+        gates: in stored order.
+        spelled: the writer's own letters for `gates`.
+        order: the gates in the order in which the equations split a part; each group is an array of its own.
+        signals: what `step` returns, states first.
+        options: what the weights can't say.
+        project: `project(xp, w, x, options)`: what needs no recurrence, for all steps at once. `x` is
+            `[..., input_size]`; returns `[..., k]`.
+        space: of a convolutional cell, `space(shape, sizes, options)`: the extent of its states in space for input
+            steps of this shape; else None.
+        step: `step(xp, w, z, state, options)`: one step. `z` is `[batch, k]`, one step of what `project` returned;
+            `state` maps each state to `[batch, size]`; returns every signal by name, the new states among them.
+            `w` is what `rnnprobe.cells.slices.assemble` returns.
+    """
+
+    name: str
+    title: str
+    framework: Literal["tf1", "keras", "sonnet"]
+    scopes: tuple[str, ...]
+    classes: tuple[str, ...]
+    weights: tuple[Weight, ...]
+    gates: tuple[str, ...]
+    spelled: tuple[str, ...]
+    order: tuple[tuple[str, ...], ...]
+    signals: tuple[Signal, ...]
+    options: tuple[Option, ...]
+    project: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, OptionValue]], Any]
+    step: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, OptionValue]], dict[str, Any]]
+    space: Callable[[tuple[int, ...], Mapping[str, int], Mapping[str, OptionValue]], tuple[int, ...]] | None = None
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the states."""
+        return tuple(signal.name for signal in self.signals if signal.kind == "state")
