@@ -98,6 +98,19 @@ def close_outputs(outputs, expected):
             close(output, expected[name if name in expected else "output"], name)
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("janet/experiments/weights/janet_mnist.h5", "128 units whose recurrent kernel holds 2 blocks"),
+        ("janet/experiments/weights/chrono_lstm_addition_100.h5", "'chrono_lstm_1' is claimed to be a Keras LSTM"),
+        ("indrnn/examples/weights/imdb_indrnn_addition.h5", "each of 128 units recur on itself alone"),
+    ],
+)
+def test_classes_of_somebodys_own(corpus, path, said):
+    network = rnnprobe.open(corpus / path)
+    assert said in " ".join([*(candidate.reason for candidate in network.candidates), *network.notes])
+
+
 def test_predictive_maintenance_predicts_what_was_published(corpus):
     """The published predictions are of engines with at least 50 cycles; the expected input holds three of them."""
     expected = np.load(corpus / "expected" / "predictive-maintenance.npz")

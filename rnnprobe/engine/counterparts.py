@@ -130,15 +130,12 @@ class Counterparts:
         """The steps that count, `[group, time]`. What speaks of ids says nothing of floats given in their place."""
         if mask is None:
             return None
-        counted: Array
         ids = {embedding.name: embedding.ids for embedding in self._network.embeddings}
-        if mask.source in ids:
-            given = group.inputs[ids[mask.source]]
-            counted = np.asarray(given != mask.value)
-            return counted if given.dtype.kind in "iu" else None
-        given = known[mask.source]
-        counted = np.asarray((given != mask.value).reshape(*given.shape[:2], -1).any(axis=-1))
-        return counted
+        given = group.inputs[ids[mask.source]] if mask.source in ids else known[mask.source]
+        if mask.source in ids and given.dtype.kind not in "iu":
+            return None
+        counted: Array = np.asarray((given != mask.value).reshape(*given.shape[:2], -1).any(axis=-1))
+        return counted[:, ::-1] if mask.turned else counted
 
 
 def _reads(one: Any) -> set[str]:

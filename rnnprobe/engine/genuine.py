@@ -68,7 +68,7 @@ class Recurrent:
         self._masked, self._keras_3 = mask is not None, _keras_3(network)
         for way in self._ways:
             if mask is not None:
-                way.zero_output_for_mask = mask.zeros
+                way.zero_output_for_mask = mask.emits == "zeros"
 
     def __call__(self, x: Any, states: Sequence[Any] = (), initial: Initial | None = None) -> list[Any]:
         """What the layer returns for x `[batch, time, …]`.

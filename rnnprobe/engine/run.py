@@ -189,7 +189,7 @@ class _Shown:
     """Where a layer with a mask passes on what it computed, and where zeros, block after block.
 
     At a skipped step it passes on what it did last, which before its first valid step is zeros whatever state it
-    started from; or zeros at every skipped step.
+    started from; or its state; or zeros at every skipped step.
     """
 
     def __init__(self, mask: Mask | None, batch: int) -> None:
@@ -198,9 +198,9 @@ class _Shown:
 
     def over(self, valid: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
         """`[time, batch]` for a block whose valid steps are given, in the order in which they are run."""
-        if self._mask is None:
+        if self._mask is None or self._mask.emits == "state":
             return None
-        if self._mask.zeros:
+        if self._mask.emits == "zeros":
             return valid
         shown: NDArray[np.bool_] = np.logical_or.accumulate([self._begun, *valid], axis=0)[1:]
         self._begun = shown[-1] if len(shown) else self._begun

@@ -184,8 +184,14 @@ class Values:
         return np.asarray(merge(feed.merge, parts))
 
     def skipped(self, mask: Mask, start: int, stop: int) -> Array:
-        """`[time, batch]` bool: the steps that a mask skips. A mask is not turned: neither does Keras turn it."""
-        return self.sequences[mask.source].skipped(mask.value, start, stop)
+        """`[time, batch]` bool: the steps that a mask skips."""
+        source = self.sequences[mask.source]
+        if not mask.turned:
+            return source.skipped(mask.value, start, stop)
+        whole = source.skipped(mask.value, 0, source.steps)
+        at = source.lengths[None, :] - 1 - np.arange(start, stop)[:, None]
+        turned: Array = whole[np.clip(at, 0, None), np.arange(len(source.lengths))] & (at >= 0)
+        return turned
 
     def rows(self, feed: Feed) -> list[Array]:
         """What a feed gives of each sequence: all its steps, or where a final state is meant, that state."""

@@ -192,7 +192,7 @@ def _feed(key: str, feed: Feed) -> dict[str, AttributeValue]:
 
 def _mask(mask: Mask) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {"mask_source": storable(mask.source), "mask_value": mask.value}
-    return found | ({"mask_zeros": 1} if mask.zeros else {})
+    return found | ({} if mask.emits == "last" else {"mask_emits": mask.emits})
 
 
 def _option(value: OptionValue) -> AttributeValue:

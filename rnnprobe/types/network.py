@@ -38,12 +38,16 @@ class Mask:
         source: the embedding whose ids count, or the name outside of the network, or the transform, whose features
             count.
         value: a step is skipped where its id, or every one of its features, equals this.
-        zeros: at a skipped step the layer passes on zeros, else what it passed on last.
+        emits: what the layer passes on at a skipped step: what it did last (`last`, zeros before the first), its state,
+            or zeros.
+        turned: its steps count from the end of a sequence: Keras hands a mask on as it was beside steps that
+            `go_backwards` put in the opposite order.
     """
 
     source: str
     value: float
-    zeros: bool = False
+    emits: Literal["last", "state", "zeros"] = "last"
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

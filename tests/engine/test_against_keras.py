@@ -54,7 +54,7 @@ def test_masked_ids_through_both_directions_and_attention():
     model = keras.Model(ids, [top, attended, pooled])
     scramble(model)
 
-    mask, held = Mask("embedding", 0), Mask("embedding", 0, zeros=True)
+    mask, held = Mask("embedding", 0), Mask("embedding", 0, "zeros")
     net = Network(
         Checkpoint("made", "made", {}),
         (

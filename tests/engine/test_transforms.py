@@ -217,7 +217,7 @@ def test_masks_go_through_stepwise_transforms(monkeypatch, most, zeros):
     """A masked layer passes on what it gave last, or zeros; before its first valid step zeros."""
     monkeypatch.setattr(passes, "_MOST_STEPS", most)
     table, kernel = random(9, 3), random(4, 4)
-    mask = Mask("table", 0, zeros)
+    mask = Mask("table", 0, "zeros" if zeros else "last")
     below = keras_layer(KERAS_LSTM, "below", feed=Feed(("table",), mask=mask))
     dense = Feed(("below",), mask=mask)
     dense = transform("dense", "Dense", dense, weights=(kernel,), stepwise=True, units=4, use_bias=False)

@@ -60,7 +60,8 @@ def test_a_genuine_file_of_every_format(form, run, tmp_path):
 def _input(path: Path) -> tuple[Any, str]:
     """Zeros that the model in front takes; and why it takes nothing, or an empty string."""
     try:
-        entry = stacks.entry(stacks.select(rnnprobe.open(path))[0])
+        (entry,) = stacks.entries(stacks.select(rnnprobe.open(path))[0]).values()
     except BadInput as exc:
         return np.zeros((2, 3, 1), "f"), exc.message
-    return np.zeros((2, 3), "int64") if entry.embedded else np.zeros((2, 3, entry.features), "f"), ""
+    step = tuple(size or 8 for size in entry.shape)
+    return np.zeros((2, 3), "int64") if entry.embedded else np.zeros((2, 3, *step), "f"), ""

@@ -519,11 +519,19 @@ def bombs(bench: Bench) -> Iterator[tuple[str, Path, Path]]:
         "ZeroPadding1D": {"padding": [10**9, 10**9]},
         "UpSampling1D": {"size": 10**9},
         "Reshape": {"target_shape": [10**9, 3]},
-        "RepeatVector": {"n": 10**12},
     }
     for name, config in sizes.items():
         layer = {"module": "keras.layers", "class_name": name, "config": {"name": "planted", **config}}
         yield name, bench.keras(name, lambda model: plant(model, "between", layer)), bench.ids  # noqa: B023
+    base = unpacked("keras3.15", "dense_front", bench.folder)
+    contents = members(base / "model.keras")
+    config = json.loads(contents["config.json"])
+    (repeat,) = (layer for layer in config["config"]["layers"] if layer["class_name"] == "RepeatVector")
+    repeat["config"]["n"] = 10**9
+    contents["config.json"] = json.dumps(config).encode()
+    with np.load(base / "expected.npz") as stored:
+        np.save(bench.folder / "flat.npy", stored["x/x"])
+    yield "RepeatVector", rezip(bench.folder / "repeat.keras", list(contents.items())), bench.folder / "flat.npy"
 
 
 @pytest.fixture(scope="module")

@@ -210,7 +210,7 @@ def predict(model, data):
 
 
 def pack(folder, only):
-    """`folder` as an archive beside this script, without times and owners; files that repeat each other are neighbours."""
+    """`folder` as an archive beside this script, without times and owners; what repeats itself lies side by side."""
     name = os.path.basename(os.path.normpath(folder))
     paths = []
     for root, _, files in os.walk(folder):

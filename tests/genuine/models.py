@@ -517,11 +517,11 @@ def gru_resets(g):
     g.end(g.run(g.gru(3, reset_after=False), y))
 
 
-NAMES = (
+NAMES = (  # noqa: SIM905
     "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid log_softmax "
     "mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid squareplus "
     "swish tanh tanh_shrink"
-).split()  # noqa: SIM905
+).split()
 
 
 def known(g, name):

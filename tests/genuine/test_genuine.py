@@ -21,6 +21,9 @@ HERE = Path(__file__).parent
 INDEX: dict[str, dict[str, list[str]]] = json.loads((HERE / "data" / "index.json").read_text())
 FILES = [(release, case, file) for release, cases in INDEX.items() for case, files in cases.items() for file in files]
 REFUSED = {"lambda_between": "Lambda", "custom_between": "Doubling"}
+UNKNOWN = {"activation_sparsemax": "sparsemax"}
+UNTOLD = ("keras1.2.2", "convlstm_strides")
+"""Keras 1 stored no strides of a ConvLSTM2D."""
 TOLERANCE = 1e-5
 
 Case = Callable[[str, str], Path]
@@ -67,7 +70,9 @@ def own_input(expected: Mapping[str, Any]) -> Any:
     return x if len(x) > 1 else next(iter(x.values()))
 
 
-@pytest.mark.parametrize(("release", "name", "file"), [row for row in FILES if row[1] not in REFUSED])
+@pytest.mark.parametrize(
+    ("release", "name", "file"), [row for row in FILES if row[1] not in REFUSED.keys() | UNKNOWN.keys()]
+)
 def test_computes_what_keras_computed(case: Case, release: str, name: str, file: str) -> None:
     folder = case(release, name)
     expected, network = expected_of(folder), opened(folder, file)
@@ -108,6 +113,23 @@ def test_what_nobody_can_rebuild_is_named(case: Case, release: str, name: str, f
     (own,) = below(expected, "own").values()
     given = rnnprobe.trace(network, own, layers=[after], own_input=True)
     close(given.layers[after].signals["h"], hidden[after], "h behind it, from its own input")
+
+
+@pytest.mark.parametrize(("release", "name", "file"), [row for row in FILES if row[1] in UNKNOWN])
+def test_an_activation_that_is_not_rebuilt_is_named(case: Case, release: str, name: str, file: str) -> None:
+    network = opened(case(release, name), file)
+    assert any(UNKNOWN[name] in candidate.reason for candidate in network.candidates)
+
+
+def test_strides_that_a_file_does_not_tell_are_assumed_or_said(case: Case) -> None:
+    folder = case(*UNTOLD)
+    network = opened(folder, "model.h5")
+    assert {layer.options["strides"].evidence for layer in network.layers} == {"assumed"}
+    expected = expected_of(folder)
+    first, h = next(iter(below(expected, "h").items()))
+    told = rnnprobe.open(folder / "model.h5", strides=2)
+    trace = rnnprobe.trace(told, own_input(expected), layers=[first], record="h")
+    close(trace.layers[first].signals["h"], h, f"h of {first}")
 
 
 def test_every_release_and_every_kind_of_model_is_held() -> None:

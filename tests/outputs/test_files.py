@@ -248,14 +248,14 @@ def test_attributes_of_convolutions_and_of_wiring(output: Output, tmp_path: Path
     each = replace(
         CONVOLUTIONAL,
         options=CONVOLUTIONAL.options | {"strides": Value((2, 1), "config")},
-        feed=Feed(("pooling",), mask=Mask("input", 0.0, zeros=True)),
+        feed=Feed(("pooling",), mask=Mask("input", 0.0, emits="zeros")),
         initial={"c": Feed(("encoder",), final="c")},
     )
     what = recording([each], [[5]], attributes={"first_step": "100"})
     trace = write(tmp_path / f"t{output.suffixes[0]}", what, whole(what))
     own = trace.layers["conv"].attributes
     assert (own["space"], own["strides"], own["strides_evidence"]) == ([3, 2], [2, 1], "config")
-    assert (own["fed_by"], own["mask_zeros"]) == (["pooling"], 1)
+    assert (own["fed_by"], own["mask_emits"]) == (["pooling"], "zeros")
     assert (own["initial_c_from"], own["initial_c_from_final"]) == (["encoder"], "c")
     assert (trace.first_step, trace.attributes["first_step"]) == (100, 100)
 

@@ -84,7 +84,12 @@ def test_options_carry_their_evidence(saved: Any) -> None:
 
 def test_what_keras_passes_through_and_what_stands_outside(saved: Any) -> None:
     network = saved(
-        {"a": cell("lstm", 3, 4), "td": {"kernel": (4, 5), "bias": (5,)}, "b": cell("rnn", 5, 2), "c": cell("gru", 2, 2)},
+        {
+            "a": cell("lstm", 3, 4),
+            "td": {"kernel": (4, 5), "bias": (5,)},
+            "b": cell("rnn", 5, 2),
+            "c": cell("gru", 2, 2),
+        },
         sequential(
             layer("GaussianNoise", "noise"),
             rnn("LSTM", "a", 4),
@@ -349,3 +354,27 @@ def test_nested_models_name_their_layers() -> None:
     network = recover_case("tf_keras-2.21/nested_functional/m.keras")
     names = ["inner/deep", "inner/bi/forward", "inner/bi/backward", "seq/g1", "seq/g2", "end"]
     assert [found.name for found in network.layers] == names
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ({"kernel": (1, 8), "recurrent_kernel": (4, 8), "bias": (8,)}, "4 units whose recurrent kernel holds 2 blocks"),
+        ({"input_kernel": (2, 4), "recurrent_kernel": (4,), "bias": (4,)}, "each of 4 units recur on itself alone"),
+        ({"kernel": (2, 7), "recurrent_kernel": (4, 7), "bias": (7,)}, "no row of square blocks"),
+    ],
+)
+def test_what_resembles_a_cell_and_is_none(saved: Any, shapes: dict[str, tuple[int, ...]], said: str) -> None:
+    network = saved({"own_1": shapes})
+    assert not network.layers
+    (candidate,) = network.candidates
+    assert said in candidate.reason
+    assert "its equations are not in the file" in candidate.reason
+    assert all(f"{leaf} {list(shape)}" in candidate.reason for leaf, shape in shapes.items())
+
+
+@pytest.mark.parametrize(("name", "said"), [("chrono_lstm_1", True), ("lstm_3", False), ("encoder", False)])
+def test_shapes_of_a_cell_under_a_name_of_somebodys_own(saved: Any, name: str, said: bool) -> None:
+    network = saved({name: cell("lstm", 3, 4)})
+    assert [found.cell.name for found in network.layers] == ["keras_lstm"]
+    assert any("of a class of their own" in note for note in network.notes) == said

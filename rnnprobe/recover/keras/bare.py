@@ -26,6 +26,7 @@ from rnnprobe.recover.keras.store import (
     matches,
     positional,
 )
+from rnnprobe.recover.keras.strange import resemblance, unlike_keras
 from rnnprobe.types import Candidate, Checkpoint, Embedding, Feed, Layer, Network, Tensor
 
 _CELL_WORD = re.compile(r"(?:lstm|gru|simple_rnn)_cell(?:_\d+)?")
@@ -93,7 +94,7 @@ def recover(checkpoint: Checkpoint, weights: Flat | Nested, era: Era) -> Network
         held = ", ".join(sorted(checkpoint.groups)[:6]) or ", ".join(list(checkpoint.tensors)[:6]) or "nothing"
         notes.append(f"nothing recurrent is stored in it (it holds {held})")
     layers = tuple(layer for stage in chained for layer in stage.layers)
-    return Network(checkpoint, layers, embeddings, tuple(finder.candidates), tuple(notes))
+    return Network(checkpoint, layers, embeddings, tuple(finder.candidates), (*notes, *finder.notes))
 
 
 class _Finder:
@@ -103,6 +104,8 @@ class _Finder:
         self.era = era
         self.embeddings: list[Embedding] = []
         self.candidates: list[Candidate] = []
+        self.notes: list[str] = []
+        self._group: Sequence[Tensor] = ()
 
     def flat(self, weights: Flat) -> list[_Stage]:
         """The stages of a `.h5`, whose groups stand in the order of the model's layers."""
@@ -113,6 +116,7 @@ class _Finder:
                 before = _Before((group,)) if _CHANGES.fullmatch(group) else before
                 continue
             cut = by_cell(group, tensors)
+            self._group = tensors
             stages = self._stages(group, cut)
             if not stages:
                 table = tensors[0] if len(tensors) == 1 and is_table(tensors[0]) else None
@@ -154,10 +158,10 @@ class _Finder:
         """A layer of the one cell that its shapes allow, or a candidate."""
         fitting = matches(held)
         if not fitting:
-            shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in held.tensors.items())
-            self.candidates.append(Candidate(held.scope, (), f"no cell of Keras has weights of these shapes: {shapes}"))
+            self.candidates.append(Candidate(held.scope, (), resemblance(held, self._group or held.tensors.values())))
             return None
         cell, weights, sizes = fitting[0]
+        self.notes += [note for note in (unlike_keras(name, cell.title),) if note]
         return Layer(name, held.scope, cell, weights, sizes, defaults(cell, assumed(cell, held, self.era)))
 
     def nested(self, weights: Nested) -> list[_Stage]:

@@ -187,20 +187,13 @@ class Builder:
         """The mask of a layer's input, where what the layer is given in the end tells it."""
         if flow.mask is None:
             return None
-        plain = replace(flow.mask, zeros=False)
-        if flow.turned:
-            self.note(
-                f"Keras lays the mask of {self.maskers.get(plain, plain.source)!r} over steps in the opposite "
-                f"order when it runs {name!r} (after go_backwards); here {name!r} runs without a mask"
-            )
-            return None
-        reached = self.reached(flow.sources)
-        if flow.mask.source in reached:
-            return flow.mask
+        mask, reached = replace(flow.mask, turned=flow.turned), self.reached(flow.sources)
+        if mask.source in reached:
+            return mask
         for embedding in self.embeddings.values():
-            if embedding.name in reached and embedding.ids == flow.mask.source:
-                return replace(flow.mask, source=embedding.name)
-        self._unknown.setdefault(plain, []).append(name)
+            if embedding.name in reached and embedding.ids == mask.source:
+                return replace(mask, source=embedding.name)
+        self._unknown.setdefault(replace(flow.mask, emits="last"), []).append(name)
         return None
 
     def reached(self, sources: Iterable[str]) -> frozenset[str]:
@@ -263,7 +256,7 @@ class Builder:
         if flow.mask is None:
             return self.settled(flow)
         zeros = layer.config.get("zero_output_for_mask") is True or (wrapped and self.era.zeros_in_bidirectional)
-        return replace(flow, mask=replace(flow.mask, zeros=zeros))
+        return replace(flow, mask=replace(flow.mask, emits="zeros" if zeros else self.era.masked))
 
     def _chain(
         self,

@@ -81,7 +81,10 @@ def _built(weights: Flat | Nested, layer: LayerConfig, place: Place, meaning: Er
     stored = variables(weights, name, config, place, meaning, alias)
     if isinstance(stored, str):
         raise Unfit(stored)
-    made = KerasLayer(name, config, stored)
+    if config.get("padding") == "same" and isinstance(weights, Flat) and weights.theano(meaning):
+        made = _padded(KerasLayer(name, config, stored))
+    else:
+        made = KerasLayer(name, config, stored)
     return _turned(made) if config.get("data_format") == "channels_first" else made
 
 
@@ -115,6 +118,31 @@ def _turned(layer: KerasLayer) -> KerasLayer:
     there = KerasLayer("Permute", {"dims": [*range(2, axes + 2), 1]})
     back = KerasLayer("Permute", {"dims": [axes + 1, *range(1, axes + 1)]})
     return _chain([("there", there), ("layer", last), ("back", back)])
+
+
+def _padded(layer: KerasLayer) -> KerasLayer:
+    """A layer whose padding Theano computed: half a kernel on each side, where TensorFlow adds what the stride leaves.
+
+    https://github.com/keras-team/keras, 1.0.8 and 1.2.2, `theano_backend.py`, `conv2d` with its `half` mode.
+
+    Raises:
+        Unfit: a layer of which that is not known.
+    """
+    name, config = layer.class_name, layer.config
+    sizes = config.get("kernel_size")
+    axes = int(name[-2]) if name in ("Conv1D", "Conv2D", "Conv3D") else 0
+    if not axes or config.get("dilation_rate", 1) not in (1, [1] * axes) or not isinstance(sizes, int | list):
+        raise Unfit("can't be rebuilt: its padding is 'same', which Theano computed in a way of its own")
+    sizes = sizes if isinstance(sizes, list) else [sizes] * axes
+    margins = [[size // 2, size - 1 - size // 2] for size in sizes]
+    if config.get("data_format") == "channels_first":
+        pad = {"padding": margins, "data_format": "channels_first"} if axes > 1 else None
+    else:
+        pad = {"padding": margins if axes > 1 else margins[0]}
+    if pad is None:
+        raise Unfit("can't be rebuilt: its padding is 'same', which Theano computed in a way of its own")
+    valid = KerasLayer(name, {**config, "padding": "valid"}, layer.weights)
+    return _chain([("padding", KerasLayer(f"ZeroPadding{axes}D", pad)), ("layer", valid)])
 
 
 def _merge(layer: LayerConfig, meaning: Era) -> KerasLayer:

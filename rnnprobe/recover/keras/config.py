@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rnnprobe.cells.activations import ACTIVATIONS
 from rnnprobe.errors import BadInput
@@ -30,6 +30,8 @@ class Era:
         reset: the default of GRU.
         words: for messages.
         zeros_in_bidirectional: what `Bidirectional` wraps emits zeros at masked steps (section 9.5).
+        masked: what a layer emits at masked steps otherwise: what it did last, or the state that it holds; they differ
+            before the first step that counts, where a layer is told what to start from.
     """
 
     major: int
@@ -37,6 +39,7 @@ class Era:
     reset: str
     words: str
     zeros_in_bidirectional: bool = True
+    masked: Literal["last", "state"] = "last"
 
     @property
     def hard_sigmoid(self) -> str:
@@ -63,7 +66,8 @@ def era(version: str, *, keras_3: bool = False) -> Era:
         return Era(2, "sigmoid", "after", words)
     if known >= (2, 3):
         return Era(2, "sigmoid", "before", words, zeros_in_bidirectional=False)
-    return Era(1 if known[0] < 2 else 2, "hard_sigmoid", "before", words, version == "2.2.4-tf")
+    late = version == "2.2.4-tf"
+    return Era(1 if known[0] < 2 else 2, "hard_sigmoid", "before", words, late, "last" if late else "state")
 
 
 def mapping(value: Any, what: str) -> Mapping[str, Any]:

@@ -168,6 +168,10 @@ class Flat:
             return self.backend == "theano"
         return meaning.major < 3 and re.search(r":\d+$", kernel.name) is None
 
+    def theano(self, meaning: Era) -> bool:
+        """Whether Keras ran on Theano."""
+        return any(self.flips(tensor, meaning) for tensors in self.groups.values() for tensor in tensors[:1])
+
     def variables(self, place: Place, parts: Sequence[str] = (), alias: str = "") -> dict[str, Tensor]:
         """The tensors of a layer that does not recur, by the names of its variables (`kernel`, `b`).
 
@@ -225,7 +229,8 @@ class Nested:
 
     def _find(self, place: Place, *endings: str) -> Sequence[Tensor]:
         """The tensors of an object; by its own name where the file has that, else by its class."""
-        stored = {tensors[0].name.rpartition("/vars/")[0]: key for key, tensors in self.groups.items() if tensors}
+        paths = {tensors[0].name.rpartition("/vars/")[0]: key for key, tensors in self.groups.items() if tensors}
+        stored = {path: paths[own] for own, path in renumbered(paths).items()}
         for container in CONTAINERS:
             named = "/".join(container if part is None else part for part in place.named)
             counted = "/".join(container if part is None else part for part in place.counted)
@@ -257,6 +262,21 @@ class Nested:
     def recurrent(self, place: Place) -> bool:
         """Whether the layer holds something that only recurrent layers do."""
         return bool(self._find(place, "/cell"))
+
+
+def renumbered(paths: Iterable[str]) -> dict[str, str]:
+    """Each path as most releases would number it: Keras 2.12 called the second of a class `lstm_2`, not `lstm_1`."""
+    words = {tuple(path.split("/")[: k + 1]) for path in paths for k in range(path.count("/") + 1)}
+    found = {}
+    for path in paths:
+        parts = path.split("/")
+        for k, part in enumerate(parts):
+            base, _, number = part.rpartition("_")
+            above = tuple(path.split("/")[:k])
+            skips = number.isdecimal() and (*above, base) in words and (*above, f"{base}_1") not in words
+            parts[k] = f"{base}_{int(number) - 1}" if skips else part
+        found[path] = "/".join(parts)
+    return found
 
 
 def positional(tensors: Sequence[Tensor]) -> CellWeights:

@@ -1,0 +1,80 @@
+"""Whole Keras models, saved by the Keras that is installed and opened again: the output for the model's own input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rnnprobe
+
+keras = pytest.importorskip("keras")
+CLOSE = 1e-5
+# Keras's own saving stumbles over what NumPy 2 wants, and says that HDF5 is out of fashion.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:You are saving:UserWarning"),
+]
+
+
+def masked_steps() -> np.ndarray:
+    x = np.random.default_rng(2).normal(size=(3, 6, 3)).astype("f")
+    x[0, 4:], x[1, 2], x[2, :2] = 0, 0, 0
+    return x
+
+
+def saved(model, tmp_path, name: str = "model.keras"):
+    random = np.random.default_rng(4)
+    model.set_weights([random.normal(0.1, 0.4, array.shape).astype("f") for array in model.get_weights()])
+    model.save(tmp_path / name)
+    return rnnprobe.open(tmp_path / name)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_mask_beside_turned_steps(tmp_path, twice):
+    """Keras hands the mask on as it was, beside steps that `go_backwards` has turned."""
+    given = keras.Input((None, 3))
+    below = keras.layers.LSTM(4, go_backwards=True, return_sequences=True)(keras.layers.Masking(0.0)(given))
+    middle = keras.layers.GRU(5, return_sequences=True, go_backwards=twice)(below)
+    model = keras.Model(given, keras.layers.LSTM(3, return_sequences=True)(middle))
+    network = saved(model, tmp_path)
+    x = masked_steps()
+    (output,) = rnnprobe.trace(network, x, record="output").outputs.values()
+    assert np.abs(output - model(x).numpy()).max() < CLOSE
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize(
+    "wrapped", [lambda: keras.layers.LSTM(4), lambda: keras.layers.Bidirectional(keras.layers.GRU(3))]
+)
+def test_a_recurrent_layer_that_runs_once_a_step(tmp_path, wrapped, suffix):
+    """What stands behind it runs from the model's own input; the layer itself is given one step with its own."""
+    given = keras.Input((None, 6, 3))
+    top = keras.layers.LSTM(5, name="top")(keras.layers.TimeDistributed(wrapped(), name="each")(given))
+    model = keras.Model(given, keras.layers.Dense(2, name="answer")(top))
+    network = saved(model, tmp_path, f"model.{suffix}")
+    x = np.random.default_rng(3).normal(size=(2, 4, 6, 3)).astype("f")
+    trace = rnnprobe.trace(network, x, layers=["top"], record="h,output")
+    assert np.abs(trace.outputs["answer"] - model(x).numpy()).max() < CLOSE
+    inner = [layer.name for layer in network.layers if layer.name != "top"]
+    own = rnnprobe.trace(network, x[0], layers=inner, own_input=True, record="h")
+    each = keras.Model(given, model.get_layer("each").output)(x).numpy()
+    ends = np.concatenate([own.layers[name].final["h"] for name in inner], axis=-1)
+    assert np.abs(ends - each[0]).max() < CLOSE
+
+
+def test_several_inputs_want_each_their_own(tmp_path):
+    question, story = keras.Input((None, 3), name="question"), keras.Input((None, 2), name="story")
+    asked = keras.layers.LSTM(4, name="asked")(question)
+    told = keras.layers.GRU(5, name="told")(story)
+    model = keras.Model(
+        [question, story], keras.layers.Dense(2, name="answer")(keras.layers.concatenate([asked, told]))
+    )
+    network = saved(model, tmp_path)
+    random = np.random.default_rng(5)
+    x = {"question": random.normal(size=(2, 4, 3)).astype("f"), "story": random.normal(size=(2, 7, 2)).astype("f")}
+    trace = rnnprobe.trace(network, x, record="h,output")
+    assert np.abs(trace.outputs["answer"] - model([x["question"], x["story"]]).numpy()).max() < CLOSE
+    assert trace.layers["told"].signals["h"].shape == (2, 7, 5)
+    assert trace.layers["told"].lengths.tolist() == [7, 7]
+    with pytest.raises(rnnprobe.BadInput, match="question"):
+        rnnprobe.trace(network, x["story"])
