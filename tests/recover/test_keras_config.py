@@ -115,7 +115,7 @@ def test_embeddings_in_front(saved: Any) -> None:
     assert [(found.name, found.table.shape, found.evidence) for found in network.embeddings] == [
         ("words", (10, 3), "config")
     ]
-    assert network["a"].feed == Feed(("words",), "concat", Mask("words", 0.0), "config")
+    assert network["a"].feed == Feed(("words",), "concat", Mask("words", 0.0, "state"), "config")
 
 
 def test_keras_1_merges_models_at_the_front(saved: Any) -> None:

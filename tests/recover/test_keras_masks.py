@@ -28,8 +28,8 @@ def masks(network: Network) -> dict[str, Mask | None]:
 def test_a_mask_goes_on_from_layer_to_layer(saved: Any) -> None:
     shapes = {"a": cell("lstm", 3, 4), "b": cell("lstm", 4, 4)}
     network = saved(shapes, sequential(layer("Masking", "m", mask_value=-1), rnn("LSTM", "a", 4), rnn("LSTM", "b", 4)))
-    assert network["a"].feed == Feed(("input",), "concat", Mask("input", -1.0), "config")
-    assert network["b"].feed == Feed(("a",), "concat", Mask("input", -1.0), "config")
+    assert network["a"].feed == Feed(("input",), "concat", Mask("input", -1.0, "state"), "config")
+    assert network["b"].feed == Feed(("a",), "concat", Mask("input", -1.0, "state"), "config")
     assert not network.notes
 
 
@@ -47,7 +47,7 @@ def test_a_mask_of_what_the_user_does_not_give_is_said(saved: Any) -> None:
             rnn("LSTM", "e", 4),
         ),
     )
-    assert masks(network) == {"a": Mask("input", -1.0), "b": None, "c": None, "e": None}
+    assert masks(network) == {"a": Mask("input", -1.0, "state"), "b": None, "c": None, "e": None}
     told = (
         "the steps masked by 'm' are not known from what enters 'b', 'c': --lengths can say those that end a sequence"
     )
@@ -61,7 +61,7 @@ def test_masking_behind_a_layer_compares_what_that_layer_computes(saved: Any) ->
     )
     (same,) = network.transforms
     assert (same.layer.class_name, same.feeds[0].sources, same.stepwise) == ("Activation", ("a",), True)
-    assert network["b"].feed == Feed((same.name,), "concat", Mask(same.name, 0.0), "config")
+    assert network["b"].feed == Feed((same.name,), "concat", Mask(same.name, 0.0, "state"), "config")
 
 
 def test_a_layer_that_is_not_rebuilt_hands_its_mask_on(saved: Any) -> None:
@@ -82,7 +82,7 @@ def test_a_mask_passes_a_dense_layer(saved: Any) -> None:
             rnn("LSTM", "a", 4),
         ),
     )
-    assert network["a"].feed == Feed(("d",), "concat", Mask("words", 0.0), "config")
+    assert network["a"].feed == Feed(("d",), "concat", Mask("words", 0.0, "state"), "config")
     assert not network.notes
 
 
@@ -102,7 +102,7 @@ def test_keras_lays_a_mask_over_turned_steps_as_it_was(saved: Any, twice: bool) 
             rnn("LSTM", "c", 4, ["b"]),
         ),
     )
-    plain, turned = Mask("input", 0.0), Mask("input", 0.0, turned=True)
+    plain, turned = Mask("input", 0.0, "state"), Mask("input", 0.0, "state", turned=True)
     assert masks(network) == {"a": plain, "b": turned, "c": plain if twice else turned}
 
 
