@@ -22,6 +22,7 @@ from rnnprobe.errors import BadInput
 from rnnprobe.inputs import BY
 
 if TYPE_CHECKING:
+    from rnnprobe.inputs.vocabulary import Vocabulary
     from rnnprobe.types import Batch, Network
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,13 +34,13 @@ class Reading:
 
     Attributes:
         inputs: what --input gives: one FILE, or NAME=FILE for each of the model's inputs.
-        lengths: what --lengths gives, likewise.
-        vocab, by, unknown, input_format, time_major, select, steps: the options of these names.
+        lengths, vocab: what --lengths and --vocab give, likewise.
+        by, unknown, input_format, time_major, select, steps: the options of these names.
     """
 
     inputs: tuple[str, ...]
     lengths: tuple[str, ...] = ()
-    vocab: Path | None = None
+    vocab: tuple[str, ...] = ()
     by: str = "char"
     unknown: str | None = None
     input_format: str | None = None
@@ -56,9 +57,11 @@ class Reading:
     @property
     def read_from(self) -> tuple[str, ...]:
         """Everything that is read: the input, its lengths, the vocabulary."""
-        lengths = _named(self.lengths, "--lengths") if self.lengths else {}
-        beside = (lengths,) if isinstance(lengths, str) else tuple(lengths.values())
-        return (*self.files, *beside, *([str(self.vocab)] if self.vocab is not None else []))
+        beside: list[str] = []
+        for given, flag in ((self.lengths, "--lengths"), (self.vocab, "--vocab")):
+            named = _named(given, flag) if given else {}
+            beside += [named] if isinstance(named, str) else named.values()
+        return (*self.files, *beside)
 
     def read(self, network: Network, *, quiet: bool, batch_size: int | None = None) -> tuple[Batch, ...]:
         """The input, as a selected network takes it.
@@ -72,7 +75,6 @@ class Reading:
             BadInput: as `rnnprobe.inputs.read`; names that are none of the network's inputs.
         """
         from rnnprobe import inputs
-        from rnnprobe.inputs import vocabulary
         from rnnprobe.recover import stacks
 
         entries = stacks.entries(network)
@@ -82,7 +84,7 @@ class Reading:
             say=speaker(quiet),
             lengths=_for(self.lengths, "--lengths", list(entries)) if self.lengths else None,
             time_major=self.time_major,
-            vocabulary=vocabulary.read(self.vocab) if self.vocab is not None else None,
+            vocabulary=_tokens(_for(self.vocab, "--vocab", list(entries)) if self.vocab else {}) or None,
             by=self.by,
             unknown=self.unknown,
             select=self.select,
@@ -101,9 +103,9 @@ def reads_input(function: F) -> F:
     """The options that say what the input is and how it is read → `reading: Reading`."""
 
     @wraps(function)
-    def collected(*args: Any, inputs: tuple[str, ...], lengths: tuple[str, ...], **given: Any) -> Any:
-        own = {name: given.pop(name) for name in _PLAIN}
-        return function(*args, reading=Reading(inputs, lengths, **own), **given)
+    def collected(*args: Any, inputs: tuple[str, ...], **given: Any) -> Any:
+        own = {name: given.pop(name) for name in _BESIDE}
+        return function(*args, reading=Reading(inputs, **own), **given)
 
     decorated: Any = collected
     for option in reversed(_OPTIONS):
@@ -112,7 +114,7 @@ def reads_input(function: F) -> F:
     return named
 
 
-_PLAIN = ("vocab", "by", "unknown", "input_format", "time_major", "select", "steps")
+_BESIDE = ("lengths", "vocab", "by", "unknown", "input_format", "time_major", "select", "steps")
 _OPTIONS = (
     click.option(
         "--input",
@@ -123,7 +125,7 @@ _OPTIONS = (
         help="The sequences; - for stdin. NAME=FILE, repeated, for a model with several inputs.",
     ),
     click.option(
-        "--vocab", type=click.Path(path_type=Path), metavar="FILE", help="Tokens of a text: .txt, .json, .pkl."
+        "--vocab", multiple=True, metavar="FILE", help="Tokens of a text: .txt, .json, .pkl; NAME=FILE for one input."
     ),
     click.option("--by", type=click.Choice(BY), default="char", show_default=True, help="What a token of a text is."),
     click.option("--unknown", metavar="TOKEN", help="The token, or id, that stands for what the vocabulary lacks."),
@@ -135,6 +137,13 @@ _OPTIONS = (
     click.option("--select", metavar="SEQUENCES", help="Only these: numbers, A:B or names, with commas."),
     click.option("--steps", metavar="A:B", help="Only these steps of each sequence."),
 )
+
+
+def _tokens(given: str | Mapping[str, str]) -> Vocabulary | dict[str, Vocabulary]:
+    """The vocabulary in a FILE, or in that of each input."""
+    from rnnprobe.inputs import vocabulary
+
+    return vocabulary.read(given) if isinstance(given, str) else {k: vocabulary.read(file) for k, file in given.items()}
 
 
 def _named(given: Sequence[str], flag: str) -> str | dict[str, str]:
