@@ -70,7 +70,7 @@ def trace(
     model: Network | str | Path,
     x: Any,
     *,
-    layers: Sequence[str] = (),
+    layers: str | Sequence[str] = (),
     record: str | Sequence[str] = ("states", "gates"),
     lengths: Any = None,
     time_major: bool = False,
@@ -85,7 +85,7 @@ def trace(
         x: floats `[batch, time, features]` or `[time, features]`, ids `[batch, time]`, a list of such sequences of
             different lengths, or the path of a file that `rnnprobe trace --input` takes; input → one of these, for a
             model with several inputs.
-        layers: names or patterns of the layers to trace; by default the only stack there is.
+        layers: a name or pattern of layers to trace, or several; by default the only stack there is.
         record: signals by name, or `states`, `gates`, `pre`, `inner`, `all`; and `output`, the model's own output.
         lengths: `[batch]`; steps past them hold the states and are NaN in the trace.
         time_major: x is `[time, batch, …]`.
@@ -105,8 +105,10 @@ def trace(
 
     whole = _network(model)
     words, output = recorded(record)
-    named = select(whole, layers) if layers else ()
+    named = select(whole, [layers] if isinstance(layers, str) else layers) if layers else ()
     network, wanted = stacks.select(whole, named, own_input=own_input, outputs=output)
+    for line in stacks.unwired(whole, network):
+        _warn(line)
     batches = inputs.read(
         x,
         stacks.entries(network),

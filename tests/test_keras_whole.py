@@ -78,3 +78,47 @@ def test_several_inputs_want_each_their_own(tmp_path):
     assert trace.layers["told"].lengths.tolist() == [7, 7]
     with pytest.raises(rnnprobe.BadInput, match="question"):
         rnnprobe.trace(network, x["story"])
+
+
+@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
+def test_verify_where_the_last_step_is_masked(tmp_path, layer):
+    """`Bidirectional` makes what it wraps emit zeros at masked steps of a sequence, and not in the place of its end."""
+    from rnnprobe import engine
+    from rnnprobe.analysis import verification
+    from rnnprobe.cells.layers import chosen
+    from rnnprobe.engine.witness import witness
+    from rnnprobe.inputs import read
+    from rnnprobe.recover import stacks
+
+    ids = keras.Input((None,), dtype="int32")
+    both = keras.layers.Bidirectional(getattr(keras.layers, layer)(4))
+    model = keras.Model(ids, keras.layers.Dense(1)(both(keras.layers.Embedding(9, 3, mask_zero=True)(ids))))
+    network, layers = stacks.select(saved(model, tmp_path), outputs=True)
+    x = np.array([[3, 4, 5, 0, 0], [0, 0, 2, 7, 8], [1, 2, 3, 4, 5]])
+    batches = read(x, stacks.entries(network), say=lambda line: None)
+    ours = engine.trace(network, batches, chosen(layers, "all"), outputs=True)
+    found = verification.compare(ours, witness(network, batches), layers, CLOSE)
+    assert found.agrees, verification.first_beyond(found)
+
+
+def test_layers_behind_a_lambda_are_named_with_how_to_run_them(tmp_path):
+    given = keras.Input((None, 3))
+    first = keras.layers.LSTM(4, return_sequences=True, name="first")(given)
+    scaled = keras.layers.Lambda(lambda x: 2.0 * x, name="scale")(first)
+    network = saved(keras.Model(given, keras.layers.LSTM(2, name="second")(scaled)), tmp_path)
+    x = np.zeros((1, 4, 3), "f")
+    with pytest.raises(rnnprobe.Refused, match="'scale' can't be computed") as caught:
+        rnnprobe.trace(network, x)
+    assert "--layer first\n--layer second --own-input" in caught.value.hint
+    assert rnnprobe.trace(network, x, layers="first").layers.keys() == {"first"}
+
+
+def test_own_input_says_what_a_decoder_no_longer_starts_from(tmp_path):
+    written, read = keras.Input((None, 3), name="written"), keras.Input((None, 2), name="read")
+    _, h, c = keras.layers.LSTM(4, return_state=True, name="encoder")(written)
+    decoded = keras.layers.LSTM(4, return_sequences=True, name="decoder")(read, initial_state=[h, c])
+    network = saved(keras.Model([written, read], decoded), tmp_path)
+    with pytest.warns(UserWarning, match="decoder starts from the state in which encoder ends"):
+        rnnprobe.trace(network, np.zeros((1, 3, 2), "f"), layers="decoder", own_input=True)
+    with pytest.raises(rnnprobe.BadInput, match="own input"):
+        rnnprobe.trace(network, np.zeros((1, 3, 2), "f"), layers="decoder", own_input=True, record="output")

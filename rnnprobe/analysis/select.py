@@ -11,8 +11,21 @@ from rnnprobe.types import Layer, Network
 
 
 def select(network: Network, patterns: Sequence[str]) -> tuple[Layer, ...]:
-    """The layers of a network that patterns name (`named`), in its order; all of them without a pattern."""
-    wanted = named([layer.name for layer in network.layers], patterns, network.checkpoint.path)
+    """The layers of a network that patterns name (`named`), in its order; all of them without a pattern.
+
+    Raises:
+        BadInput: a pattern matches no layer, or names one that is not recurrent.
+    """
+    others = {*(one.name for one in network.transforms), *(one.name for one in network.embeddings)}
+    names = [layer.name for layer in network.layers]
+    plain = next((pattern for pattern in patterns if pattern in others and not _matching(names, pattern)), None)
+    if plain is not None:
+        raise BadInput(
+            f"{plain!r} is not recurrent: it has no states to show",
+            path=network.checkpoint.path,
+            hint="the recurrent layers are:\n" + "\n".join(names),
+        )
+    wanted = named(names, patterns, network.checkpoint.path)
     return tuple(layer for layer in network.layers if layer.name in wanted)
 
 

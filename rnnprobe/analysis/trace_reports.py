@@ -155,8 +155,9 @@ def signals(summaries: Sequence[SignalSummary]) -> Report:
         for one in summaries
     )
     odd = sum(one.nan for one in summaries)
-    skipped = f"{odd:,} values within the lengths are NaN: at steps that a mask skips gates are not computed"
-    notes = (skipped,) if odd else ()
+    skips = not any(one.nan for one in summaries if one.kind == "state")
+    why = "at steps that a mask skips gates are not computed" if skips else "the input, a state or a weight is"
+    notes = (f"{odd:,} values within the lengths are NaN: {why}",) if odd else ()
     axes = ("sequences", "steps", *["space"] * (len(summaries[0].shape) > 3), "units")
     return Report("signals", f"{summaries[0].layer} ({' × '.join(axes)})", _SIGNALS, rows, notes)
 

@@ -85,11 +85,6 @@ def _channels_first(layer: Layer) -> bool:
     return layer.settings.get("data_format") == "channels_first"
 
 
-def signal_sizes(layer: Layer) -> dict[str, int]:
-    """Signal → its width."""
-    return {signal.name: evaluate(signal.size, layer.sizes) for signal in signals(layer)}
-
-
 _GROUPS = {"states": "state", "gates": "gate", "pre": "pre", "inner": "inner"}
 
 
@@ -113,7 +108,7 @@ def chosen(layers: Sequence[Layer], words: str | Sequence[str]) -> dict[str, tup
         names = dict.fromkeys(signal.name for layer in layers for signal in signals(layer))
         raise BadInput(
             f"no signal is called {unknown[0]!r}" if unknown else f"{', '.join(words)} names no signal of these layers",
-            hint=f"the layers have {', '.join(names)}; or say states, gates, pre, inner, all",
+            hint=f"the layers have {', '.join(names)}; or states, gates, pre, inner, all; or output",
         )
     return named
 

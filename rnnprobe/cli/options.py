@@ -42,6 +42,11 @@ layer_option = click.option(
 )
 """--layer → `layer: tuple[str, ...]`, for `rnnprobe.analysis.select.select`."""
 
+own_input_option = click.option(
+    "--own-input", is_flag=True, help="The input is that of the layers chosen with --layer, not of what feeds them."
+)
+"""--own-input → `own_input: bool`, for `rnnprobe.recover.stacks.select`."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 """--json → `as_json: bool`."""
 

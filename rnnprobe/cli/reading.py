@@ -166,15 +166,15 @@ def _named(given: Sequence[str], flag: str) -> str | dict[str, str]:
 
 
 def _for(given: Sequence[str], flag: str, inputs: Sequence[str]) -> str | Mapping[str, str]:
-    """`given` for a network of these inputs.
+    """`given` for a network of these inputs; the only input goes by any name.
 
     Raises:
-        BadInput: as `_named`; a name that is not that of the only input.
+        BadInput: as `_named`; several names for one input.
     """
     named = _named(given, flag)
     if isinstance(named, str) or len(inputs) > 1:
         return named
-    if len(named) > 1 or inputs[0].rpartition("/")[2] not in (next(iter(named)), next(iter(named)).rpartition("/")[2]):
+    if len(named) > 1:
         raise BadInput(
             f"{flag} names {', '.join(map(repr, named))}; the network has one input, {inputs[0]!r}",
             hint=f"{flag} FILE is enough",

@@ -13,6 +13,7 @@ from rnnprobe.cli.options import (
     json_option,
     layer_option,
     model_argument,
+    own_input_option,
     say,
     say_assumptions,
     verbosity,
@@ -43,9 +44,7 @@ _NOT_VERIFIED = {
     help="Signals by name (h,c,f,f_pre …), or states, gates, pre, inner, all; output for the model's own output.",
 )
 @click.option("--initial-state", metavar="FILE", help="The states to start from; zeros without.")
-@click.option(
-    "--own-input", is_flag=True, help="The input is that of the layers chosen with --layer, not of what feeds them."
-)
+@own_input_option
 @click.option("--carry", is_flag=True, help="Each sequence starts in the states in which the one before it ended.")
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
@@ -102,6 +101,7 @@ def command(
     if not quiet:
         say(checkpoint.notes)
         say_assumptions(network)
+        say(stacks.unwired(whole, network))
     batches = reading.read(network, quiet=quiet, batch_size=1 if carry else None)
     if not quiet:
         say(_unmasked(network, batches))

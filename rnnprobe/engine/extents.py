@@ -17,6 +17,7 @@ from rnnprobe.engine.values import UNEVEN_HINT, unequal, uneven
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
 from rnnprobe.types import Batch, Entry, Feed, Layer, Network, Outcome
+from rnnprobe.types.run import lengths_of
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -46,14 +47,13 @@ def extents(network: Network, batches: Sequence[Batch]) -> Extents:
     Raises:
         BadInput: a transform or a layer can't take what reaches it; what is read together differs in length.
     """
-    convolutional = any(layer.cell.space is not None for layer in network.layers)
-    if not (network.transforms or network.outputs or convolutional or len(stacks.outside(network)) > 1):
+    if stacks.plain(network):
         return Extents(network)
     shapes = _Shapes(network, batches)
     for node in ordered(network):
         shapes.add(node)
     network = replace(network, layers=tuple(shapes.layers[layer.name] for layer in network.layers))
-    main = np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in batches)])
+    main = lengths_of(batches)
     own = {layer.name: np.array([row[0] for row in shapes.rows[layer.name]], np.int64) for layer in network.layers}
     return Extents(
         network,

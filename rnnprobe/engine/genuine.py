@@ -62,13 +62,13 @@ class Recurrent:
         made = self._runner.made
         self._ways = [made.forward_layer, made.backward_layer] if layer.class_name == "Bidirectional" else [made]
         self._ears: list[Ear] = []
-        # Keras 3 has the layers in a Bidirectional emit zeros at skipped steps; the release that wrote the model may
-        # have done otherwise.
+        # Keras 3 has the layers in a Bidirectional that returns sequences emit zeros at skipped steps; the release that
+        # wrote the model may have done otherwise.
         mask = self._members[0].feed.mask
         self._masked, self._keras_3 = mask is not None, _keras_3(network)
-        for way in self._ways:
+        for way in self._ways if layer.class_name == "Bidirectional" else ():
             if mask is not None:
-                way.zero_output_for_mask = mask.emits == "zeros"
+                way.zero_output_for_mask = mask.emits == "zeros" and way.return_sequences
 
     def __call__(self, x: Any, states: Sequence[Any] = (), initial: Initial | None = None) -> list[Any]:
         """What the layer returns for x `[batch, time, …]`.

@@ -7,7 +7,6 @@ from math import prod
 
 import numpy as np
 
-from rnnprobe.engine.builtin import Runner
 from rnnprobe.engine.passes import steps_of
 from rnnprobe.engine.spool import Spool
 from rnnprobe.engine.values import Value, Values, Whole
@@ -25,6 +24,9 @@ class Operation:
     """
 
     def __init__(self, transform: Transform, network: Network, dtype: str) -> None:
+        # Keras is imported for the networks that have transforms alone.
+        from rnnprobe.engine.builtin import Runner
+
         self.transform = transform
         self._network = network
         self.dtype = dtype

@@ -32,7 +32,7 @@ def wants(entry: Entry) -> str:
         return f"the network takes a number a step: {floats}"
     if entry.features is None:
         return f"the network takes {floats}"
-    return f"the layers in front take {entry.features} feature{'s' * (entry.features != 1)} a step: {floats}"
+    return f"the network takes {entry.features} feature{'s' * (entry.features != 1)} a step: {floats}"
 
 
 def axes_of(entry: Entry) -> str:

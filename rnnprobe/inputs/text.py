@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -228,7 +229,10 @@ class _Encoder:
         if self.words and max(map(len, self.vocabulary.ids)) == 1:
             hints.append("the vocabulary holds characters: --by char")
         known = [token for token in _UNKNOWN if token in self.vocabulary.ids]
-        hints.append(f"--unknown {known[0] if known else 'TOKEN'} reads such tokens as that one")
+        lengths = sorted(map(len, self.vocabulary.ids))
+        if not self.words and lengths[len(lengths) // 2] > 1:
+            hints.append("the vocabulary holds words: --by word, or --by line-word")
+        hints.append(f"--unknown {shlex.quote(known[0]) if known else 'TOKEN'} reads such tokens as that one")
         raise self.file.bad(
             f"the vocabulary has no {tokens[0][:40]!r} ({self.first}){more}{places}", hint="; ".join(hints)
         )

@@ -49,7 +49,8 @@ def select(
         outputs: the model's outputs are wanted too, and what leads to them comes along.
 
     Raises:
-        BadInput: nothing recurrent, several stacks and no choice, or inputs that nothing says belong together.
+        BadInput: nothing recurrent, several stacks and no choice, inputs that nothing says belong together, or outputs
+            of layers whose own input is given.
         Refused: layers, or outputs, are computed from a layer that is not on the list of those that are.
     """
     path = network.checkpoint.path
@@ -62,6 +63,7 @@ def select(
     if not layers:
         found = stacks(network)
         if len(found) > 1:
+            _between(network, found)
             choices = "\n".join(" ".join(f"--layer {layer.name}" for layer in stack) for stack in found)
             raise BadInput(
                 f"{len(found)} independent stacks of layers, and nothing says that they read the same input",
@@ -70,9 +72,15 @@ def select(
             )
         layers = found[0]
     wanted = {layer.name for layer in layers}
+    if own_input and outputs:
+        raise BadInput(
+            "the model's output is computed from the model's own input",
+            path=path,
+            hint="leave out --own-input, or output in --record",
+        )
     if own_input:
         network = replace(network, layers=tuple(_alone(layer, wanted) for layer in network.layers), shapes={})
-    if not outputs or own_input:
+    if not outputs:
         network = replace(network, outputs={}, results={})
     elif not network.outputs:
         raise Refused(
@@ -90,6 +98,41 @@ def select(
     if not own_input:
         _check(selected)
     return selected, tuple(layer for layer in selected.layers if layer.name in wanted)
+
+
+def _between(network: Network, found: Sequence[Sequence[Layer]]) -> None:
+    """Refuses to choose among stacks that something stands between which is not rebuilt.
+
+    Raises:
+        Refused: naming what it is, and how each stack can be run.
+    """
+    strange = [name for name in outside(network) if network.shapes and name not in network.shapes]
+    if not strange:
+        return
+    choices = []
+    for stack in found:
+        read = _needed(network, [layer.name for layer in stack])
+        own = " --own-input" if read & set(strange) else ""
+        choices.append(" ".join(f"--layer {layer.name}" for layer in stack) + own)
+    raise Refused(
+        f"{', '.join(map(repr, strange))} can't be computed, and layers stand on both sides of it",
+        path=network.checkpoint.path,
+        hint="\n".join(["choose those before it, or those behind it, with what enters them:", *choices]),
+    )
+
+
+def unwired(whole: Network, selected: Network) -> list[str]:
+    """What layers whose own input is given start from in the original model, and now don't: a line each."""
+    found = []
+    for layer in selected.layers:
+        feeds = [feed for state, feed in whole[layer.name].initial.items() if state not in layer.initial]
+        if feeds:
+            givers = " and ".join(dict.fromkeys(source for feed in feeds for source in feed.sources))
+            found.append(
+                f"{layer.name} starts from the state in which {givers} ends in the original model; here from zeros, "
+                f"unless an initial state is given"
+            )
+    return found
 
 
 def _alone(layer: Layer, wanted: Collection[str]) -> Layer:

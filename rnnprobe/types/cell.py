@@ -1,4 +1,4 @@
-"""A recurrent cell as a table and two pure functions."""
+"""A recurrent cell as a table and pure functions."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A recurrent cell as a table and two pure functions.
+    """A recurrent cell as a table and pure functions.
 
     Attributes:
         name: unique among `rnnprobe.cells.CELLS`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +64,11 @@ class Batch:
     dtype: str
     vocabulary: tuple[str, ...] | None = None
     beside: Mapping[str, Batch] = field(default_factory=dict)
+
+
+def lengths_of(batches: Iterable[Batch]) -> NDArray[np.int64]:
+    """The valid steps of all sequences of some batches, `[sequences]`."""
+    return np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in batches)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +135,7 @@ class Recording:
 
     def lengths_of(self, layer: str) -> NDArray[np.int64]:
         """The valid steps of a layer, `[sequences]`."""
-        if layer in self.lengths:
-            return self.lengths[layer]
-        return np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in self.batches)])
+        return self.lengths[layer] if layer in self.lengths else lengths_of(self.batches)
 
     def steps_of(self, layer: str) -> int:
         """The longest of a layer's lengths."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _INDENT = 2
+CAPTION = "units in groups (rows) over time (columns), the mean of all sequences:"
 
 
 def show(
@@ -50,7 +51,9 @@ def show(
     for number, layer in enumerate(layers):
         stream.write("\n" if number else "")
         terminal.show([trace_reports.signals(layer)], command="trace", as_json=False, stream=stream)
-        stream.write("\n" + heatmap.render(maps(layer, where), where))
+        drawn = maps(layer, where)
+        if drawn:
+            stream.write(f"\n{CAPTION}\n" + heatmap.render(drawn, where))
     if outcomes:
         stream.write("\n" if layers else "")
         terminal.show([trace_reports.outcomes(outcomes)], command="trace", as_json=False, stream=stream)

@@ -89,7 +89,7 @@ def test_names_that_are_missing_or_given_twice(inputs, message):
 
 
 def test_a_name_for_the_only_input(run):
-    assert run("verify", MODEL, "--input", f"input={X}", "--select", "0").status == 0
-    done = run("verify", MODEL, "--input", f"question={X}")
+    assert run("verify", MODEL, "--input", f"rows={X}", "--select", "0").status == 0
+    done = run("verify", MODEL, "--input", f"question={X}", "--input", f"story={X}")
     assert done.status == 2
-    assert "names 'question'; the network has one input, 'input'" in done.err
+    assert "names 'question', 'story'; the network has one input, 'input'" in done.err

@@ -122,7 +122,7 @@ NESTED = b"[" * 100_000
 
 CASES = [
     # arrays: rank, width, values
-    Case("width", X[..., :2], ("2 features a step", "take 3 features a step", "[batch, time, 3]")),
+    Case("width", X[..., :2], ("2 features a step", "takes 3 features a step", "[batch, time, 3]")),
     Case("width behind an embedding", X, ("3 features", "an embedding of 5 rows", "0…4", "[batch, time, 4]"), IDS),
     Case("width of one sequence", X[0, :, :2], ("2 features a step", "one sequence [time, features]")),
     Case("one number a step", X[0, :, 0], ("float32 [4], a number a step", "3 features a step")),

@@ -95,7 +95,7 @@ def test_unknown(tmp_path: Path, chunk: int) -> None:
     assert str(error.value) == (
         f"{path}: the vocabulary has no 'dog' (line 1, column 5), nor 2 more: 'on', 'mat'; 3 places in all"
     )
-    assert error.value.hint == "--unknown <unk> reads such tokens as that one"
+    assert error.value.hint == "--unknown '<unk>' reads such tokens as that one"
     said: list[str] = []
     expected = [["the", "<unk>", "sat", "<unk>", "the", "<unk>"]]
     assert texts(path, WORDS, "word", said, unknown="<unk>") == expected
