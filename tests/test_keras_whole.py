@@ -122,3 +122,13 @@ def test_own_input_says_what_a_decoder_no_longer_starts_from(tmp_path):
         rnnprobe.trace(network, np.zeros((1, 3, 2), "f"), layers="decoder", own_input=True)
     with pytest.raises(rnnprobe.BadInput, match="own input"):
         rnnprobe.trace(network, np.zeros((1, 3, 2), "f"), layers="decoder", own_input=True, record="output")
+
+
+def test_a_model_is_no_trace_and_objects_say_what_they_are_in_a_line(tmp_path):
+    given = keras.Input((None, 3))
+    network = saved(keras.Model(given, keras.layers.LSTM(4, name="first")(given)), tmp_path)
+    assert repr(network) == f"<Network of {tmp_path / 'model.keras'}: first>"
+    trace = rnnprobe.trace(network, np.zeros((2, 4, 3), "f"), record="h")
+    assert repr(trace) == "<Trace in memory: 2 sequences, up to 4 steps; first: h>"
+    with pytest.raises(rnnprobe.BadInput, match="is a model, and no trace"):
+        rnnprobe.load_trace(tmp_path / "model.keras")

@@ -17,6 +17,8 @@ _ATTRIBUTES = "attributes"
 
 def load(file: File) -> Trace:
     """Opens a trace; see `rnnprobe.outputs.load`."""
+    if file.suffix == ".keras":
+        raise file.bad("is a model, and no trace", hint="`rnnprobe trace MODEL -o FILE` writes one")
     grids = dict(npz.arrays(file))
     attributes = {}
     for name in list(grids):

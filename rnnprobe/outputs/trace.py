@@ -66,6 +66,11 @@ class Trace:
     output_lengths: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     beside: Mapping[str, Mapping[str, Stored]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        layers = "; ".join(f"{name}: {', '.join(layer.signals)}" for name, layer in self.layers.items())
+        where = "in memory" if self.path is None else f"in {self.path}"
+        return f"<Trace {where}: {len(self.lengths)} sequences, up to {self.steps} steps; {layers}>"
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """`[sequence]`."""
