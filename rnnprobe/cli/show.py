@@ -31,7 +31,9 @@ _JSON_COLUMNS = 65_536
 @click.option("--signal", default="h", show_default=True, metavar="NAME", help="What to show: h, c, a gate …")
 @click.option("--unit", type=int, multiple=True, metavar="N", help="This unit; over text, the text itself. Repeatable.")
 @click.option("--units", "units", metavar="A:B", help="These units.")
-@click.option("--top", type=click.IntRange(1), metavar="K", help="The K units that vary most.  [default: 16; 8 of each of several]")
+@click.option(
+    "--top", type=click.IntRange(1), metavar="K", help="The K that vary most.  [default: 16; 8 each of several layers]"
+)
 @click.option("--at", metavar="PLACE", help="Of a convolutional layer, this place (ROW,COLUMN) instead of the mean.")
 @click.option("--sequence", default="0", show_default=True, metavar="N|NAME", help="Which sequence.")
 @click.option("--steps", metavar="A:B", help="These steps of it.")
