@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import rnnprobe
+from rnnprobe.cli.verify import command
 
 keras = pytest.importorskip("keras")
 CLOSE = 1e-5
@@ -132,3 +134,63 @@ def test_a_model_is_no_trace_and_objects_say_what_they_are_in_a_line(tmp_path):
     assert repr(trace) == "<Trace in memory: 2 sequences, up to 4 steps; first: h>"
     with pytest.raises(rnnprobe.BadInput, match="is a model, and no trace"):
         rnnprobe.load_trace(tmp_path / "model.keras")
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'functional:UserWarning")
+def test_a_mask_comes_along_into_a_nested_model(tmp_path):
+    """Its own configuration names none (null), for it was made before anything was masked."""
+    inside = keras.Input((None, 3))
+    inner = keras.Model(inside, keras.layers.LSTM(4, return_sequences=True)(inside))
+    given = keras.Input((None, 3))
+    model = keras.Model(given, keras.layers.GRU(2)(inner(keras.layers.Masking(0.0)(given))))
+    network = saved(model, tmp_path)
+    x = masked_steps()
+    (output,) = rnnprobe.trace(network, x, record="output").outputs.values()
+    assert np.abs(output - model(x).numpy()).max() < CLOSE
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_the_calls_of_a_nested_model_are_told_apart(tmp_path, bare):
+    """Keras 3 counts them from 1 among the outputs, and from 0 where a layer is fed by them."""
+    inside = keras.Input((None, 3))
+    inner = keras.Model(inside, keras.layers.LSTM(4, return_sequences=True)(inside))
+    given = keras.Input((None, 3))
+    first, second = inner(given), inner(keras.layers.Dense(3)(given))
+    outputs = [first, keras.layers.Dense(2)(second)] if bare else [keras.layers.Dense(2)(first), second]
+    model = keras.Model(given, outputs)
+    network = saved(model, tmp_path)
+    x = masked_steps()
+    found = rnnprobe.trace(network, x, record="output").outputs.values()
+    for output, expected in zip(found, model(x), strict=True):
+        assert np.abs(output - expected.numpy()).max() < CLOSE
+
+
+def test_a_final_state_with_space_is_a_sequence_of_its_rows(tmp_path):
+    given = keras.Input((None, 4, 2))
+    image = keras.layers.ConvLSTM1D(3, 2, padding="same")(given)
+    model = keras.Model(given, keras.layers.Bidirectional(keras.layers.GRU(2))(image))
+    network = saved(model, tmp_path)
+    x = np.random.default_rng(6).normal(size=(2, 5, 4, 2)).astype("f")
+    (output,) = rnnprobe.trace(network, x, record="output").outputs.values()
+    assert np.abs(output - model(x).numpy()).max() < CLOSE
+
+
+def test_what_is_both_ways_emits_zeros_only_in_sequences(tmp_path):
+    """Keras's own layers are asked, at whose end a step is skipped."""
+    given = keras.Input((None, 3))
+    last = keras.layers.Bidirectional(keras.layers.LSTM(4))(keras.layers.Masking(0.0)(given))
+    network = saved(keras.Model(given, last), tmp_path)
+    np.save(tmp_path / "x.npy", masked_steps())
+    result = CliRunner().invoke(command, [str(tmp_path / "model.keras"), "--input", str(tmp_path / "x.npy")])
+    assert not result.exception, result.output
+    assert {layer.feed.mask.emits for layer in network.layers} == {"last"}
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("operation", [lambda x: x * 2, lambda x: 1 - x, lambda x: keras.ops.maximum(x, 0.1)])
+def test_an_operation_with_a_number_is_no_layer_of_its_name(tmp_path, operation, suffix):
+    given = keras.Input((None, 3))
+    between = operation(keras.layers.GRU(4)(given))
+    network = saved(keras.Model(given, keras.layers.Dense(2)(between)), tmp_path, f"model.{suffix}")
+    with pytest.raises(rnnprobe.Refused, match="not all of the model is rebuilt"):
+        rnnprobe.trace(network, masked_steps(), record="output")

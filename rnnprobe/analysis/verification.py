@@ -29,6 +29,10 @@ from rnnprobe.types import Array, Block, Column, Layer, Network, Report
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 """By the floats that both sides compute with."""
 
+GRAPH_TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+"""Likewise, beside a graph of TensorFlow 1: it multiplies the input and h with one kernel at once, and is rounded
+otherwise at every step; large states make more of that over a long sequence."""
+
 Verified: TypeAlias = dict[str, str | float | int]
 
 
@@ -36,12 +40,17 @@ def refuse_foreign(network: Network) -> None:
     """Holds a network against what can be run as it stands.
 
     Raises:
-        BadInput: naming the layers that are none of Keras's.
+        BadInput: naming the layers that are none of Keras's, and that no stored graph is seen to run.
     """
-    strange = [f"{layer.name} is a {layer.cell.title}" for layer in network.layers if layer.cell.framework != "keras"]
+    strange = [
+        f"{layer.name} is a {layer.cell.title}"
+        for layer in network.layers
+        if layer.cell.framework != "keras" and not network.places.get(layer.name)
+    ]
     if strange:
         raise BadInput(
-            f"can't be verified yet: the original graph can't be run, only Keras models can; {words.few(strange)}",
+            f"can't be verified: no graph that runs these layers came with the weights, and without one only Keras "
+            f"models can; {words.few(strange)}",
             path=network.checkpoint.path,
             hint="`rnnprobe trace` runs the rebuilt layers",
         )
@@ -205,7 +214,9 @@ def _parts(block: Block, whole: Block, missing: dict[str, None]) -> Iterator[tup
     for layer, states in block.final.items():
         for name, mine in states.items():
             other = whole.final.get(layer, {}).get(name)
-            if other is not None:
+            if other is None:
+                missing[f"{layer} final {name} was not compared: the original does not show it"] = None
+            else:
                 yield layer, f"final {name}", mine, other, 0, _size(other)
     for name, mine in block.outcomes.items():
         other = whole.outcomes.get(name)
@@ -222,16 +233,22 @@ def _size(expected: Array) -> float:
     return float(values.max(initial=0.0))
 
 
-def verification(comparison: Comparison, notes: Sequence[str] = ()) -> Verified:
-    """What a trace says of it, as `Recording.verification`: `status`, `reason`, `tolerance`, `largest`, `compared`."""
+def verification(comparison: Comparison, notes: Sequence[str] = (), original: str = "genuine Keras layers") -> Verified:
+    """What a trace says of it, as `Recording.verification`: `status`, `reason`, `tolerance`, `largest`, `compared`.
+
+    Args:
+        comparison: what was found.
+        notes: on how the original was run.
+        original: what that was, in the plural.
+    """
     worst = comparison.worst
     if worst is None:
         return {"status": "not verified", "reason": "; ".join(["nothing was compared", *comparison.missing])}
     agrees = comparison.agrees
     reason = (
-        "compared with genuine Keras layers on the same weights and input"
+        f"compared with {original} on the same weights and input"
         if agrees
-        else "genuine Keras layers on the same weights and input compute something else: " + first_beyond(comparison)
+        else f"{original} on the same weights and input compute something else: {first_beyond(comparison)}"
     )
     return {
         "status": "verified" if agrees else "differs",

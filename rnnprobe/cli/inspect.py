@@ -24,10 +24,22 @@ _ROWS = 12
 @model_argument
 @layer_option
 @describes_cell
+@click.option(
+    "--loops",
+    "by_loop",
+    is_flag=True,
+    help="The recurrences of the graph instead: what each carries, reads and hands out; -v lists the tensors inside.",
+)
 @json_option
 @verbosity
 def command(
-    model: Path, layer: tuple[str, ...], overrides: Overrides, as_json: bool, quiet: bool, verbose: bool
+    model: Path,
+    layer: tuple[str, ...],
+    overrides: Overrides,
+    by_loop: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     """What is in MODEL: its recurrent layers, their options, and the rest.
 
@@ -38,13 +50,20 @@ def command(
     Example:
       rnnprobe inspect model.ckpt-85340
       rnnprobe inspect model.h5 --json | jq '.layers[] | [.layer, .cell, .units]'
+      rnnprobe inspect model.ckpt-85340 --loops
     """
     from rnnprobe import formats, recover
     from rnnprobe.analysis.inspect import inspect
+    from rnnprobe.analysis.loops import loops
     from rnnprobe.analysis.select import select
     from rnnprobe.views import terminal
 
     network = recover.network(formats.read(model), overrides)
+    if by_loop:
+        if layer:
+            raise click.UsageError("--layer goes with the layers; --loops lists every recurrence of the graph")
+        terminal.show(loops(network, tensors=verbose), command="inspect", as_json=as_json)
+        return
     reports = inspect(network, select(network, layer))
     if not verbose and not as_json:
         reports = tuple(

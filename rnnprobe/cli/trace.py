@@ -24,11 +24,8 @@ from rnnprobe.recover import Overrides
 if TYPE_CHECKING:
     from rnnprobe.types import Batch, Block, Layer, Network, Recording
 
-_NOT_VERIFIED = {
-    True: "`rnnprobe verify` compares the layers with Keras's own",
-    False: "this version does not run an original graph beside the rebuilt one",
-}
-"""Why a trace is not verified, of models whose layers are all Keras's and of others."""
+_NOT_VERIFIED = "nothing was compared: `rnnprobe verify` runs the original beside the rebuilt layers"
+_NO_ORIGINAL = "nothing was compared: the file holds neither a graph nor layers of Keras"
 
 
 @click.command()
@@ -109,8 +106,8 @@ def command(
     layers = tuple(network[found.name] for found in layers)
     signals = chosen(layers, words) if words else {found.name: () for found in layers}
     attributes = provenance(checkpoint, reading)
-    keras = all(found.cell.framework == "keras" for found in network.layers)
-    verification = {"status": "not verified", "reason": _NOT_VERIFIED[keras]}
+    original = checkpoint.graph is not None or all(found.cell.framework == "keras" for found in network.layers)
+    verification = {"status": "not verified", "reason": _NOT_VERIFIED if original else _NO_ORIGINAL}
     recording = Recording(layers, signals, batches, attributes, verification, lengths, outcomes)
     states = _states(initial_state, network.layers, recording.sequences, quiet)
     if dry_run:

@@ -31,7 +31,7 @@ from rnnprobe.recover import Overrides
     type=click.FloatRange(min=0.0),
     metavar="NUMBER",
     help="How far a value may be off, relative to the largest of its signal where that is over 1. "
-    "[default: 1e-5 in float32, 1e-10 in float64]",
+    "[default: 1e-5 in float32, 1e-10 in float64; beside a TensorFlow 1 graph, 1e-4 and 1e-9]",
 )
 @describes_cell
 @json_option
@@ -49,13 +49,16 @@ def command(
 ) -> None:
     """Does the rebuilt graph compute what the original does?
 
-    Runs both over the sequences of --input: the layers as rnnprobe rebuilds them, and Keras's own layers on the same
-    weights. Every state and gate at every step is compared, and the model's outputs. Nothing that is in the file is
-    executed. Exits with 1 where they differ.
+    Runs both over the sequences of --input: the layers as rnnprobe rebuilds them, and the original on the same weights.
+    Of a Keras model that is Keras's own layers; nothing that is in the file is executed. Of a TensorFlow 1 checkpoint
+    or frozen graph it is the stored graph, as far as it leads to the recurrent layers, and only if every operation on
+    the way there is one that merely computes. Every state and gate at every step is compared, and the model's outputs.
+    Exits with 1 where they differ.
 
     \b
     Example:
       rnnprobe verify model.keras --input x.npy
+      rnnprobe verify model.ckpt-1000 --input x.npy
       rnnprobe verify model.h5 --input question=q.npy --input story=s.npy --tolerance 1e-6
     """
     from rnnprobe import formats, recover
@@ -77,15 +80,18 @@ def command(
 
     from rnnprobe import engine
     from rnnprobe.cells.layers import chosen as recorded
-    from rnnprobe.engine.witness import notes, witness
+    from rnnprobe.engine import witness
 
+    original = witness.call(network, batches)
+    foreign = any(one.cell.framework != "keras" for one in network.layers)
+    default = verification.GRAPH_TOLERANCE if foreign else verification.TOLERANCE
     found = verification.compare(
         engine.trace(network, batches, recorded(layers, "all"), outputs=outputs),
-        witness(network, batches),
+        original.blocks,
         layers,
-        tolerance if tolerance is not None else verification.TOLERANCE[stacks.compute_dtype(network.layers)],
+        tolerance if tolerance is not None else default[stacks.compute_dtype(network.layers)],
     )
-    verified = verification.verification(found, notes(network))
+    verified = verification.verification(found, original.notes, original.name)
     terminal.show(verification.report(found, verified), command="verify", as_json=as_json)
     if not found.agrees:
         raise AnswerIsNo(f"{verified['status']}: {verification.first_beyond(found) or verified['reason']}", path=model)

@@ -1,8 +1,8 @@
 """Keras's own built-in layers, made from plain data.
 
-A class is looked up by a word of the table in `keras_classes` and by nothing else, and it takes the arguments that
-stand there, all of them numbers, words and lists. What a file says therefore chooses among known constructors; it names
-no class, no module and no function of its own, and no name of it becomes one of Keras's.
+A class is looked up by a word of `rnnprobe.recover.keras.kinds.KINDS` and by nothing else, and it takes the arguments
+that stand there, all of them numbers, words and lists. What a file says therefore chooses among known constructors; it
+names no class, no module and no function of its own, and no name of it becomes one of Keras's.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rnnprobe.engine.keras_classes import ARGUMENTS, NOTHING, ThresholdedReLU, activation, keras
+from rnnprobe.engine.keras_classes import ThresholdedReLU, activation, keras
 from rnnprobe.errors import BadInput, OutOfResources
+from rnnprobe.recover.keras.kinds import KINDS
 from rnnprobe.types import Array, KerasLayer, Tensor
+
+_ACTIVATIONS = ("activation", "recurrent_activation")
 
 
 class Nested(keras.layers.Layer):  # type: ignore[misc]
@@ -75,38 +78,45 @@ def build(layer: KerasLayer, dtype: str) -> Any:
     Raises:
         BadInput: a class or an argument that is not on the list, or a value that Keras does not take.
     """
-    name = "Identity" if layer.class_name in NOTHING else layer.class_name
-    if name not in ARGUMENTS:
-        raise BadInput(
-            f"{layer.class_name!r} is none of the Keras layers that are rebuilt; expected one of {', '.join(ARGUMENTS)}"
-        )
+    _admit(layer)
+    name = layer.class_name
     if name == "Model":
         return Nested(layer, dtype)
-    if name == "ThresholdedReLU":
-        made: Any = ThresholdedReLU
-    else:
-        made = getattr(keras.layers, name, None)
-        if made is None:
-            raise BadInput(f"Keras {keras.__version__} has no {name}", hint="a newer Keras has it")
-    arguments = {} if name == "Identity" else _arguments(layer, name, made)
+    made: Any = ThresholdedReLU if name == "ThresholdedReLU" else getattr(keras.layers, name, None)
+    if made is None:
+        raise BadInput(f"Keras {keras.__version__} has no {name}", hint="a newer Keras has it")
+    arguments = _arguments(layer, made)
     try:
         return _construct(layer, name, made, arguments, dtype)
     except (TypeError, ValueError, AttributeError, KeyError, IndexError, ZeroDivisionError) as exc:
         raise BadInput(f"Keras makes no {name} of {dict(layer.config)}: {_first_line(exc)}") from exc
 
 
-def _arguments(layer: KerasLayer, name: str, made: Any) -> dict[str, Any]:
-    """The arguments for the constructor, checked; activations not among those of recurrent layers (`_activate`)."""
-    unknown = [key for key in layer.config if key not in ARGUMENTS[name]]
-    if unknown:
-        allowed = ", ".join(ARGUMENTS[name]) or "none"
-        raise BadInput(f"{name} is given {unknown[0]!r}; of its arguments these are taken: {allowed}")
+def _admit(layer: KerasLayer) -> None:
+    """The one check of names at this door, whoever made the layer: no other word reaches Keras.
+
+    Raises:
+        BadInput: its class, or one of its arguments, is not in `KINDS`.
+    """
+    name = layer.class_name
+    if name not in KINDS:
+        raise BadInput(f"{name!r} is none of the Keras layers that are rebuilt; expected one of {', '.join(KINDS)}")
+    allowed = [argument.name for argument in KINDS[name].arguments]
+    for key in layer.config:
+        if key not in allowed:
+            taken = ", ".join(allowed) or "none"
+            raise BadInput(f"{name} is given {key!r}; of its arguments these are taken: {taken}")
+
+
+def _arguments(layer: KerasLayer, made: Any) -> dict[str, Any]:
+    """The arguments for the constructor; activations not among those of recurrent layers (`_activate`)."""
+    name = layer.class_name
     arguments = {key: _plain(name, key, value) for key, value in layer.config.items()}
-    if not _recurrent(name) and "activation" in arguments:
+    if KINDS[name].recurrent:
+        arguments = {key: value for key, value in arguments.items() if key not in _ACTIVATIONS}
+    elif "activation" in arguments:
         arguments["activation"] = activation(arguments["activation"])
     taken = inspect.signature(made.__init__).parameters
-    for key in ("activation", "recurrent_activation") if _recurrent(name) else ():
-        arguments.pop(key, None)
     # Keras's own default is in a file of the user's that has nothing to do with the model.
     if "data_format" in taken and arguments.get("data_format") is None:
         arguments["data_format"] = "channels_last"
@@ -149,7 +159,7 @@ def _bidirectional(layer: KerasLayer, arguments: dict[str, Any], dtype: str) -> 
 
 def _inactive(layer: KerasLayer) -> KerasLayer:
     """A recurrent layer, and the cells in it, with the activations that Keras gives them by itself."""
-    config = {key: value for key, value in layer.config.items() if not key.endswith("activation")}
+    config = {key: value for key, value in layer.config.items() if key not in _ACTIVATIONS}
     return replace(layer, config=config, inner=tuple(_inactive(one) for one in layer.inner))
 
 
@@ -172,16 +182,12 @@ def cells_of(made: Any) -> list[Any]:
 
 def _activate(layer: KerasLayer, made: Any) -> Any:
     """`made`, the activations of its cell set to the functions that the words in `layer` mean."""
-    if _recurrent(layer.class_name):
+    if KINDS[layer.class_name].recurrent:
         cell = getattr(made, "cell", made)
-        for key in ("activation", "recurrent_activation"):
+        for key in _ACTIVATIONS:
             if key in layer.config:
                 setattr(cell, key, activation(layer.config[key]))
     return made
-
-
-def _recurrent(name: str) -> bool:
-    return any(word in name for word in ("RNN", "LSTM", "GRU"))
 
 
 def _plain(name: str, key: str, value: Any) -> Any:

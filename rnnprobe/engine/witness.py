@@ -1,14 +1,17 @@
-"""The original, run by Keras itself: what the rebuilt graph is compared with.
+"""The original: what the rebuilt graph is compared with.
 
-Where the whole model is made of Keras's own classes (`Network.original`), it is called as its configuration calls it,
-and Keras propagates masks and states by itself. Where it is not, each recurrent layer's genuine counterpart runs on
-what enters it (`rnnprobe.engine.counterparts`). Either way sequences run at exactly their own length, and every state
-and gate is heard from the genuine cell (`rnnprobe.engine.ear`).
+Where a TensorFlow 1 graph came with the weights, that is run (`rnnprobe.engine.original`).
+
+A Keras model is run by Keras itself. Where the whole of it is made of Keras's own classes (`Network.original`), it is
+called as its configuration calls it, and Keras propagates masks and states by itself. Where it is not, each recurrent
+layer's genuine counterpart runs on what enters it (`rnnprobe.engine.counterparts`). Either way sequences run at exactly
+their own length, and every state and gate is heard from the genuine cell (`rnnprobe.engine.ear`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +21,37 @@ from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.engine.builtin import Runner, invoke, outputs, plainly
 from rnnprobe.engine.counterparts import Counterparts
 from rnnprobe.engine.genuine import Group, Initial, Recurrent
+from rnnprobe.engine.original import OriginalGraph
 from rnnprobe.recover import stacks
 from rnnprobe.types import Array, Batch, Block, KerasCall, Layer, Network
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A run of the original.
+
+    Attributes:
+        blocks: one for each batch, laid out as those of `rnnprobe.engine.trace`.
+        notes: what a report has to say of how it was run.
+        name: what was run, in the plural.
+    """
+
+    blocks: Iterator[Block]
+    notes: tuple[str, ...]
+    name: str
+
+
+def call(network: Network, batches: Sequence[Batch]) -> Witness:
+    """The original of a network, ready to run over batches.
+
+    Raises:
+        BadInput: there is none, or it can't be run on these sequences.
+        Refused: its graph would have to run an operation that is not on the list.
+    """
+    if any(layer.cell.framework != "keras" for layer in network.layers):
+        graph = OriginalGraph(network, batches)
+        return Witness(graph.blocks(), graph.notes, "the operations of the original graph")
+    return Witness(witness(network, batches), notes(network), "genuine Keras layers")
 
 
 def witness(network: Network, batches: Sequence[Batch], initial: Initial | None = None) -> Iterator[Block]:

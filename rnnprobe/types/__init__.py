@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rnnprobe.types.cell import Cell, Option, OptionValue, Part, Signal, Weight, Xp
 from rnnprobe.types.checkpoint import ALL, Array, Checkpoint, KerasConfig, Objects, Tensor
+from rnnprobe.types.graph import Emitted, Extent, GraphTensor, LoopVariable, Recurrence, Signature, Survey
 from rnnprobe.types.network import (
     Candidate,
     Direction,
@@ -21,6 +22,7 @@ from rnnprobe.types.network import (
     Transform,
     Value,
 )
+from rnnprobe.types.place import GraphRef, Tap, Use
 from rnnprobe.types.report import Column, Report
 from rnnprobe.types.run import Batch, Block, Entry, Outcome, Recording
 
@@ -35,13 +37,18 @@ __all__ = [
     "Column",
     "Direction",
     "Embedding",
+    "Emitted",
     "Entry",
     "Evidence",
+    "Extent",
     "Feed",
+    "GraphRef",
+    "GraphTensor",
     "KerasCall",
     "KerasConfig",
     "KerasLayer",
     "Layer",
+    "LoopVariable",
     "Mask",
     "Network",
     "Objects",
@@ -50,10 +57,15 @@ __all__ = [
     "Outcome",
     "Part",
     "Recording",
+    "Recurrence",
     "Report",
     "Signal",
+    "Signature",
+    "Survey",
+    "Tap",
     "Tensor",
     "Transform",
+    "Use",
     "Value",
     "Weight",
     "Xp",

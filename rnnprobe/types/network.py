@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from rnnprobe.types.cell import Cell, OptionValue
 from rnnprobe.types.checkpoint import Checkpoint, Tensor
+from rnnprobe.types.place import Use
 
 Direction: TypeAlias = Literal["forward", "backward"]
 
@@ -149,7 +150,7 @@ class KerasLayer:
     """A layer that one of Keras 3's own classes computes, as data.
 
     Attributes:
-        class_name: on the allow-list of `rnnprobe.recover.keras.builtin`; `Model` for a model.
+        class_name: on the allow-list `rnnprobe.recover.keras.kinds.KINDS`; `Model` for a model.
         config: the arguments of its constructor: numbers, words and lists of them. Activations go by the names of
             `rnnprobe.cells.activations`.
         weights: in the order in which the class sets them.
@@ -237,6 +238,7 @@ class Network:
         results: the model's outputs by name → the call of the original that gives it, and the number of its output.
         shapes: the inputs of a model whose configuration tells them → the shape of one sequence, None for a size that
             is open; None where the configuration is silent.
+        places: layer → the passes over time that the stored graph makes through it, where it was read off one.
     """
 
     checkpoint: Checkpoint
@@ -249,6 +251,10 @@ class Network:
     original: tuple[KerasCall, ...] = ()
     results: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int | None, ...] | None] = field(default_factory=dict)
+    places: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Network of {self.checkpoint.path}: {', '.join(layer.name for layer in self.layers) or 'no layer'}>"
 
     def __getitem__(self, name: str) -> Layer:
         return next(layer for layer in self.layers if layer.name == name)

@@ -176,7 +176,8 @@ def test_nothing_compared_is_not_verified():
     ours, expected = pair()
     found = compare(ours, [replace(one, signals={}, final={}) for one in expected], (LSTM, BACK), 1e-5)
     assert not found.agrees
-    assert len(found.missing) == 6
+    assert len(found.missing) == 7
+    assert "lstm final h was not compared: the original does not show it" in found.missing
     assert verification.verification(found)["status"] == "not verified"
 
 

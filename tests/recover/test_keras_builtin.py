@@ -14,9 +14,11 @@ from rnnprobe.errors import BadInput
 from rnnprobe.formats import read
 from rnnprobe.formats.keras_json import with_config
 from rnnprobe.formats.keras_names import counted
-from rnnprobe.recover.keras.arguments import KINDS, renamed
-from rnnprobe.recover.keras.builtin import builtin, masked, recurrent, stepwise, supports_masking
-from rnnprobe.recover.keras.config import LayerConfig, era, layer_config, layers_of
+from rnnprobe.recover.keras.behaviour import masked, stepwise, supports_masking
+from rnnprobe.recover.keras.builtin import builtin
+from rnnprobe.recover.keras.config import MODELS, LayerConfig, era, layer_config, layers_of
+from rnnprobe.recover.keras.kinds import KINDS, NOTHING, renamed
+from rnnprobe.recover.keras.original import recurrent
 from rnnprobe.recover.keras.store import Flat, Place, store
 from rnnprobe.recover.keras.tracked import tracked
 from rnnprobe.types import KerasLayer, Tensor
@@ -108,8 +110,8 @@ def test_every_class_is_compared_in_some_release(unpacked: Path) -> None:
     seen = set()
     for release, name in FILES:
         for layer, _ in rebuilt(unpacked / release, name, VERSIONS.get(release.removesuffix("-theano"), "3.15.1")):
-            seen.add(renamed(layer.class_name))
-    assert set(KINDS) - seen == {"Masking"}
+            seen.add("Model" if layer.class_name in MODELS else renamed(layer.class_name))
+    assert {name for name, kind in KINDS.items() if not kind.recurrent} - seen == {"Identity", "Masking"}
 
 
 def layer(class_name: str, config: dict[str, Any] | None = None, **more: Any) -> LayerConfig:
@@ -191,6 +193,11 @@ def test_weights_in_a_nested_model_are_told_by_the_names_of_its_layers() -> None
         assert isinstance(made, KerasLayer)
         assert made.weights == (kernel,)
     assert isinstance(builtin(weights, config, Place().below("outer", "").below("third", ""), era("2.2.4")), str)
+
+
+@pytest.mark.parametrize("name", sorted(NOTHING))
+def test_what_does_nothing_at_inference(name: str) -> None:
+    assert found(name, {"rate": 0.5}) == KerasLayer("Identity", {})
 
 
 def test_what_passes_on_its_input_is_left_out_of_models() -> None:

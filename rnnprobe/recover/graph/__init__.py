@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from rnnprobe.recover.graph.cell import Application, Reader
 from rnnprobe.recover.graph.owners import Owner, applications, owners, settled
 from rnnprobe.recover.graph.paths import without_dropout
+from rnnprobe.recover.graph.places import uses
 from rnnprobe.recover.graph.runs import Run, runs
 from rnnprobe.recover.graph.spots import (
     Spot,
@@ -48,6 +49,7 @@ class _Reading:
     runs: list[Run]
     residual: set[int]
     spots: list[Spot]
+    feeds: list[tuple[Part, ...]]
     dropped: bool
 
 
@@ -70,6 +72,10 @@ def refine(network: Network) -> Network:
         embeddings=_embeddings(network, layers, fed),
         candidates=_candidates(reading, layers),
         notes=(*network.notes, *_notes(reading, confirmed), *feeds_notes),
+        places={
+            name: uses(spot.runs, reading.runs, reading.feeds, reading.applications)
+            for name, spot in zip(_names(reading), reading.spots, strict=True)
+        },
     )
 
 
@@ -114,6 +120,7 @@ def _read(network: Network) -> _Reading:
         runs=found,
         residual=set(sums.values()),
         spots=spots(found, feeds, entries),
+        feeds=feeds,
         dropped=bool(tracer.dropped),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rnnprobe.recover.graph.cell import Application
 from rnnprobe.recover.graph.values import Variables, shortest
 from rnnprobe.recover.graph.view import Node, Ref, View, attribute
-from rnnprobe.types import OptionValue
+from rnnprobe.types import OptionValue, Tap
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class _Block:
         weights: role → slot.
         h_out: which output is h.
         fused: it runs over all steps.
+        inner: signal → output.
         defaults: attribute → its value where it is absent.
     """
 
@@ -35,19 +36,34 @@ class _Block:
     h_out: int
     c: int | None = None
     fused: bool = False
+    inner: Mapping[str, int] | None = None
     defaults: Mapping[str, float] | None = None
 
 
 _LSTM = {"kernel": 3, "peephole_i": 4, "peephole_f": 5, "peephole_o": 6, "bias": 7}
+_LSTM_INNER = {"i": 0, "f": 2, "o": 3, "g": 4}
 _NEW_C = 1
 _ATTRIBUTES = {"forget_bias": 1.0, "cell_clip": 3.0}
 _BLOCKS = {
-    "LSTMBlockCell": _Block("lstm", 0, 2, _LSTM, 6, c=1, defaults=_ATTRIBUTES),
+    "LSTMBlockCell": _Block("lstm", 0, 2, _LSTM, 6, c=1, inner=_LSTM_INNER, defaults=_ATTRIBUTES),
     "BlockLSTM": _Block(
-        "lstm", 1, 3, {role: slot + 1 for role, slot in _LSTM.items()}, 6, fused=True, defaults=_ATTRIBUTES
+        "lstm",
+        1,
+        3,
+        {role: slot + 1 for role, slot in _LSTM.items()},
+        6,
+        c=2,
+        fused=True,
+        inner=_LSTM_INNER,
+        defaults=_ATTRIBUTES,
     ),
     "GRUBlockCell": _Block(
-        "gru", 0, 1, {"gates_kernel": 2, "candidate_kernel": 3, "gates_bias": 4, "candidate_bias": 5}, 3
+        "gru",
+        0,
+        1,
+        {"gates_kernel": 2, "candidate_kernel": 3, "gates_bias": 4, "candidate_bias": 5},
+        3,
+        inner={"r": 0, "z": 1, "n": 2},
     ),
 }
 
@@ -82,6 +98,7 @@ def read_block(view: View, variables: Variables, owner: int, number: int) -> App
     app.c = None if block.c is None else (view.input(node, block.c), (number, _NEW_C))
     app.used = frozenset(block_weights(view, variables, node))
     app.fused, app.kind = block.fused, node.op
+    app.inner = {name: Tap((number, output)) for name, output in (block.inner or {}).items()}
     options: dict[str, OptionValue] = {"activation": "tanh", "recurrent_activation": "sigmoid"}
     for name, default in (block.defaults or {}).items():
         value = attribute(node, name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, plain_product
 from rnnprobe.recover.graph.values import Variables, joins, named, number
 from rnnprobe.recover.graph.view import Ref, View, attribute
-from rnnprobe.types import OptionValue, Tensor
+from rnnprobe.types import OptionValue, Tap, Tensor
 
 _BIAS_ADDS = {*ADDS, "BiasAdd", "BiasAddV1"}
 
@@ -34,6 +34,7 @@ class Application:
         problem: why the options could not be read, or empty.
         fused: the op runs over all steps by itself.
         kind: the op, where it is a block op.
+        inner: the signals other than the states, as far as they are tensors of the graph.
     """
 
     owner: int
@@ -47,6 +48,7 @@ class Application:
     problem: str = ""
     fused: bool = False
     kind: str = ""
+    inner: dict[str, Tap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,16 @@ class _Gate:
     added: float = 0.0
     peephole: str = ""
     peeped: Ref = (0, 0)
+    before: Ref | None = None
+
+    def taps(self, letter: str) -> dict[str, Tap]:
+        """The gate and what it was before its activation, by the names of these signals."""
+        found = {letter: Tap(self.out)}
+        if self.activation == "linear":
+            found[f"{letter}_pre"] = Tap(self.out)
+        elif self.before is not None:
+            found[f"{letter}_pre"] = Tap(self.before)
+        return found
 
 
 class Reader:
@@ -101,7 +113,7 @@ class Reader:
         for gate in stages:
             yield gate
             for name, out in activations(self.view, gate.out):
-                yield _Gate(column, out, name, gate.added, gate.peephole, gate.peeped)
+                yield _Gate(column, out, name, gate.added, gate.peephole, gate.peeped, gate.out)
             for out, with_ref in combined(self.view, gate.out, ADDS):
                 added = number(self.view, with_ref)
                 if added is not None:
@@ -134,6 +146,7 @@ def read_rnn(reader: Reader, app: Application, weights: Mapping[str, Tensor], re
     name, app.h_out = next((pair for pair in found if pair[1] in reached), found[0])
     app.options = {"activation": name}
     app.used = frozenset(("kernel", "bias"))
+    app.inner = {"h_pre": Tap(z)}
 
 
 def read_gru(reader: Reader, app: Application, weights: Mapping[str, Tensor], order: tuple[str, ...]) -> None:
@@ -162,6 +175,8 @@ def read_gru(reader: Reader, app: Application, weights: Mapping[str, Tensor], or
                 app.h_out = found[1]
                 app.used = frozenset(weights)
                 app.options = {"activation": found[0], "recurrent_activation": r.activation, "reset": "before"}
+                pre = {f"{letter}_pre": Tap(total, gate.column, 2) for letter, gate in (("r", r), ("z", z))}
+                app.inner = {**pre, **r.taps("r"), **z.taps("z"), "n": Tap(found[2]), "n_pre": Tap(summed)}
                 if found_order != order[:2]:
                     app.problem = f"its gates lie in the order {' '.join(found_order)}, not {' '.join(order[:2])}"
                 elif r.activation != z.activation:
@@ -180,8 +195,8 @@ def _candidate(reader: Reader, reset: Ref, kernel: str) -> Ref | None:
     return None
 
 
-def _blend(view: View, z: Ref, h: Ref, total: Ref) -> tuple[str, Ref] | None:
-    """The activation of the candidate and the new h = z·h + (1 - z)·n."""
+def _blend(view: View, z: Ref, h: Ref, total: Ref) -> tuple[str, Ref, Ref] | None:
+    """The activation of the candidate, the new h = z·h + (1 - z)·n, and n."""
     kept = {out for out, with_ref in combined(view, z, {"Mul"}) if with_ref == h}
     rests = [(number_node, 0) for number_node, slot in view.consumers(z) if slot == 1 and _is_rest(view, number_node)]
     for name, n in [*activations(view, total), ("linear", total)]:
@@ -189,7 +204,7 @@ def _blend(view: View, z: Ref, h: Ref, total: Ref) -> tuple[str, Ref] | None:
             if with_ref in rests:
                 for h_out, with_kept in combined(view, fresh, ADDS):
                     if with_kept in kept:
-                        return name, h_out
+                        return name, h_out, n
     return None
 
 
@@ -220,6 +235,7 @@ def read_lstm(reader: Reader, app: Application, weights: Mapping[str, Tensor], o
                 }
                 app.c = (c_in, c_out)
                 roles = {"i": i, "g": g, "f": f, "o": o}
+                app.inner = {name: tap for letter, gate in roles.items() for name, tap in gate.taps(letter).items()}
                 _project(reader, app, weights, h)
                 app.used |= {"kernel", "bias"} | {gate.peephole for gate in roles.values() if gate.peephole}
                 app.problem = app.problem or _doubt(roles, order, c_in, c_out, activation)
@@ -270,6 +286,7 @@ def _project(reader: Reader, app: Application, weights: Mapping[str, Tensor], h:
         app.h_out, app.problem = None, "its projection is not applied to h"
         return
     app.used |= {"projection"}
+    app.inner["h_unprojected"] = Tap(h)
     bound, app.h_out = next(_symmetric(reader.view, products[0]), (None, products[0]))
     app.options["proj_clip"] = bound
 

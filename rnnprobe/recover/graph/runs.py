@@ -40,6 +40,7 @@ class Run:
         steps: its applications (numbers), in the order of time; a single one where a loop or a fused op repeats it.
         looped: whether it repeats.
         initial: the tensors that h starts from.
+        initial_c: the tensors that c starts from.
         recurrent: its states come back to it together, or are at least given from outside.
     """
 
@@ -48,6 +49,7 @@ class Run:
     looped: bool
     initial: tuple[Ref, ...]
     recurrent: bool
+    initial_c: tuple[Ref, ...] = ()
 
 
 def behind(view: View, h: Ref, peers: Mapping[Ref, int]) -> tuple[set[Ref], set[int]]:
@@ -130,16 +132,21 @@ def runs(view: View, applications: Sequence[Application]) -> list[Run]:
     looped: set[int] = set()
     parted: set[int] = set()
     starts: list[tuple[Ref, ...]] = []
+    starts_c: dict[int, tuple[Ref, ...]] = {}
     joined = list(range(len(applications)))
     for number, app in enumerate(applications):
         if app.fused:
             looped.add(number)
             starts.append((app.h_in,))
+            starts_c[number] = (app.c[0],) if app.c is not None else ()
             continue
         made, met, others = hidden[app.owner].makers(view, app.h_in)
         starts.append(tuple(others))
-        if app.c is not None and cells[app.owner].makers(view, app.c[0])[0] != made:
-            parted.add(number)
+        if app.c is not None:
+            made_c, _, others_c = cells[app.owner].makers(view, app.c[0])
+            starts_c[number] = tuple(others_c)
+            if made_c != made:
+                parted.add(number)
         if number in made:
             looped.add(number)
         for maker in sorted(made - {number}):
@@ -157,7 +164,14 @@ def runs(view: View, applications: Sequence[Application]) -> list[Run]:
         repeats = not looped.isdisjoint(steps)
         carried = repeats or len(steps) > 1 or all(view.node(start).op in _GIVEN for start in starts[first])
         found.append(
-            Run(applications[first].owner, steps, repeats, starts[first], carried and parted.isdisjoint(steps))
+            Run(
+                applications[first].owner,
+                steps,
+                repeats,
+                starts[first],
+                carried and parted.isdisjoint(steps),
+                starts_c.get(first, ()),
+            )
         )
     return found
 

@@ -64,6 +64,8 @@ class Node:
         inputs: the tensors that enter, control edges left out.
         proto: its NodeDef, or None for a node that stands for control flow.
         hidden: it belongs to the computation of gradients.
+        call: the node whose function it is from; 0 for those of the graph itself.
+        function: which of that node's functions: the name of its attribute (`body`, `then_branch` …).
     """
 
     name: str
@@ -71,6 +73,8 @@ class Node:
     inputs: list[Ref]
     proto: Any = None
     hidden: bool = False
+    call: int = 0
+    function: str = ""
 
 
 @dataclass(slots=True)
@@ -226,23 +230,23 @@ class _Builder:
             elif node.op in _IFS:
                 self._if(number, depth + 1)
             else:
-                results = self._function(node, "f", node.inputs, depth + 1)
+                results = self._function(number, "f", node.inputs, depth + 1)
                 self.redirects.update({(number, port): ref for port, ref in enumerate(results)})
 
     def _while(self, number: int, depth: int) -> None:
         node = self.nodes[number]
         first = len(self.nodes)
         for source in node.inputs:
-            self.nodes.append(Node(node.name, LOOP_VARIABLE, [source, source]))
+            self.nodes.append(Node(node.name, LOOP_VARIABLE, [source, source], call=number, function="body"))
         variables = [(first + k, 0) for k in range(len(node.inputs))]
-        results = self._function(node, "body", variables, depth)
+        results = self._function(number, "body", variables, depth)
         for port, (variable, following) in enumerate(zip(variables, results, strict=False)):
             self.nodes[variable[0]].inputs[1] = following
             self.redirects[number, port] = self._append(Node(node.name, "Exit", [variable]))
 
     def _if(self, number: int, depth: int) -> None:
         node = self.nodes[number]
-        branches = [self._function(node, name, node.inputs[1:], depth) for name in ("then_branch", "else_branch")]
+        branches = [self._function(number, name, node.inputs[1:], depth) for name in ("then_branch", "else_branch")]
         for port, refs in enumerate(zip(*branches, strict=False)):
             self.redirects[number, port] = self._append(Node(node.name, "Merge", list(refs)))
 
@@ -250,8 +254,9 @@ class _Builder:
         self.nodes.append(node)
         return len(self.nodes) - 1, 0
 
-    def _function(self, call: Node, name: str, arguments: list[Ref], depth: int) -> list[Ref]:
-        """Lays out the function that an attribute names, and returns its results."""
+    def _function(self, caller: int, name: str, arguments: list[Ref], depth: int) -> list[Ref]:
+        """Lays out the function that an attribute of a node names, and returns its results."""
+        call = self.nodes[caller]
         value = attribute(call, name)
         function = self.functions.get(value.func.name) if value is not None else None
         if function is None:
@@ -259,6 +264,8 @@ class _Builder:
             return []
         given: dict[str, Ref] = dict(zip((arg.name for arg in function.signature.input_arg), arguments, strict=False))
         numbers = self._add(function.node_def, f"{call.name}/", depth)
+        for number in numbers.values():
+            self.nodes[number].call, self.nodes[number].function = caller, name
 
         def refer(edge: str) -> Ref:
             source, _, output = edge.partition(":")

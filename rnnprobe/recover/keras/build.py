@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from rnnprobe.cells.layers import space_axes
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.keras import builtin
+from rnnprobe.recover.keras import behaviour, builtin
 from rnnprobe.recover.keras.cells import layer as build_layer
 from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config, mapped, text
 from rnnprobe.recover.keras.flow import Flow, merged, outside, rank, width
+from rnnprobe.recover.keras.kinds import MERGES
 from rnnprobe.recover.keras.store import FAMILIES, CellWeights, Flat, Nested, Place, family, stacked_cell
 from rnnprobe.types import Candidate, Direction, Embedding, KerasCall, KerasLayer, Layer, Mask, Transform
-
-MERGES = ("concat", "sum", "mul", "ave")
 
 
 @dataclass(slots=True)
@@ -113,11 +112,11 @@ class Builder:
         name = self._free(name)
         one_way = len({flow.turned for flow in flows}) == 1
         stepwise = one_way and len({flow.time for flow in flows}) == 1 and not any(flow.final for flow in flows)
-        stepwise = stepwise and builtin.stepwise(layer, flows[0].rank)
+        stepwise = stepwise and behaviour.stepwise(layer, flows[0].rank)
         feeds = tuple(
             replace(
                 flow.feed,
-                mask=flow.mask if builtin.masked(layer) else None,
+                mask=flow.mask if behaviour.masked(layer) else None,
                 turned=flow.turned and not stepwise,
             )
             for flow in flows
@@ -231,6 +230,8 @@ class Builder:
     ) -> list[Layer]:
         """One direction of a recurrent layer: a layer or, of stacked cells, a chain of them; none if it is unknown."""
         flow = self._skipping(layer, flow, wrapped=bool(parts))
+        if flow.final and flow.rank is not None and flow.rank > 2:  # the first axis of its space is what counts as time
+            flow = self.transform(f"input of {name}", KerasLayer("Activation", {"activation": "linear"}), [flow], None)
         if layer.class_name != "RNN":
             return self._chain([(layer, name, parts)], flow, place, back, states)
         cell = layer_config(layer.config.get("cell"), f"the cell of {name}")
@@ -249,13 +250,15 @@ class Builder:
         """The input of a recurrent layer, its mask saying what is passed on at a skipped step.
 
         Args:
-            wrapped: it stands in a `Bidirectional`, which in later releases has its layers emit zeros there.
+            wrapped: it stands in a `Bidirectional`, which in later releases has its layers emit zeros there, and what
+                they did last where they return no sequences.
         """
         if layer.class_name.startswith("CuDNN"):  # these take no mask
             return replace(self.settled(flow), mask=None)
         if flow.mask is None:
             return self.settled(flow)
-        zeros = layer.config.get("zero_output_for_mask") is True or (wrapped and self.era.zeros_in_bidirectional)
+        forced = wrapped and self.era.zeros_in_bidirectional
+        zeros = layer.config.get("return_sequences" if forced else "zero_output_for_mask") is True
         return replace(flow, mask=replace(flow.mask, emits="zeros" if zeros else self.era.masked))
 
     def _chain(

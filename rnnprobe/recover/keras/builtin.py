@@ -1,7 +1,7 @@
 """The layers of a Keras configuration as data for Keras 3's own classes: an allow-list, whoever wrote the file.
 
 Nothing of the file is executed and nothing it names is looked up: a class is on the list of
-`rnnprobe.recover.keras.arguments`, or the layer is left out with a reason in words.
+`rnnprobe.recover.keras.kinds`, or the layer is left out with a reason in words.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Any
 
 from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_names import counted
-from rnnprobe.recover.keras.arguments import KINDS, Unfit, arguments, renamed
-from rnnprobe.recover.keras.behaviour import masked, stepwise, supports_masking
-from rnnprobe.recover.keras.config import Call, Era, LayerConfig, Ref, layer_config, layers_of, references
-from rnnprobe.recover.keras.original import recurrent
+from rnnprobe.recover.keras.arguments import arguments
+from rnnprobe.recover.keras.checks import Unfit
+from rnnprobe.recover.keras.config import (
+    MODELS,
+    Call,
+    Era,
+    LayerConfig,
+    Ref,
+    first_calls,
+    layer_config,
+    layers_of,
+    references,
+    results,
+)
+from rnnprobe.recover.keras.kinds import KINDS, MERGES, NOTHING, renamed
 from rnnprobe.recover.keras.store import Flat, Nested, Place
 from rnnprobe.recover.keras.variables import variables
 from rnnprobe.types import KerasCall, KerasLayer
 
-__all__ = ["NOTHING", "builtin", "masked", "recurrent", "stepwise", "supports_masking"]
-
-NOTHING = frozenset(
-    {
-        "ActivityRegularization", "ActivityRegularizer", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise",
-        "Identity", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
-    }
-)  # fmt: skip
-"""What passes on its input at inference."""
-
 # Layers that other layers are given as their activation.
 _ACTIVATING = frozenset({"Activation", "ELU", "LeakyReLU", "ReLU", "Softmax", "ThresholdedReLU"})
-_MODELS = frozenset({"Sequential", "Functional", "Model"})
-_MODES = {"sum": "Add", "mul": "Multiply", "concat": "Concatenate", "ave": "Average", "max": "Maximum", "dot": "Dot"}
+_MODES = {**MERGES, "max": "Maximum", "dot": "Dot"}
 
 
 def builtin(weights: Flat | Nested, layer: LayerConfig, place: Place, meaning: Era) -> KerasLayer | str:
@@ -64,15 +64,15 @@ def _built(weights: Flat | Nested, layer: LayerConfig, place: Place, meaning: Er
         raise Unfit(f"is a {layer.class_name}, a class of its own, whose code is not in the file")
     if name == "Lambda":
         raise Unfit("is a Lambda layer: the code in it is never run")
-    if name in NOTHING:
-        return KerasLayer("Identity", {})
+    if name == "Identity":
+        return KerasLayer(name, {})
     if name == "Merge":
         return _merge(layer, meaning)
     if name == "TimeDistributed":
         return _time_distributed(weights, layer, place, meaning)
-    if name in _MODELS:
+    if name in MODELS:
         return _model(weights, layer, place, meaning)
-    if name not in KINDS:
+    if name not in KINDS or KINDS[name].recurrent:
         raise Unfit(f"is a {layer.class_name}, which is none of the layers that are rebuilt")
     given = layer.config.get("activation")
     if isinstance(given, Mapping) and given.get("class_name") in _ACTIVATING:
@@ -110,11 +110,10 @@ def _turned(layer: KerasLayer) -> KerasLayer:
 
     TensorFlow has no such pooling for the CPU, and its convolution over one axis is wrong there outside of a graph.
     """
-    name = layer.class_name
-    if "Conv" not in name and (not name.endswith("D") or "Pooling" not in name or name.startswith("Global")):
+    axes = KINDS[layer.class_name].axes
+    if not axes:
         return layer
-    axes = int(name[name.rindex("D") - 1])
-    last = KerasLayer(name, {**layer.config, "data_format": "channels_last"}, layer.weights)
+    last = KerasLayer(layer.class_name, {**layer.config, "data_format": "channels_last"}, layer.weights)
     there = KerasLayer("Permute", {"dims": [*range(2, axes + 2), 1]})
     back = KerasLayer("Permute", {"dims": [axes + 1, *range(1, axes + 1)]})
     return _chain([("there", there), ("layer", last), ("back", back)])
@@ -129,18 +128,14 @@ def _padded(layer: KerasLayer) -> KerasLayer:
         Unfit: a layer of which that is not known.
     """
     name, config = layer.class_name, layer.config
-    sizes = config.get("kernel_size")
-    axes = int(name[-2]) if name in ("Conv1D", "Conv2D", "Conv3D") else 0
-    if not axes or config.get("dilation_rate", 1) not in (1, [1] * axes) or not isinstance(sizes, int | list):
+    sizes, first = config.get("kernel_size"), config.get("data_format") == "channels_first"
+    axes = KINDS[name].axes
+    known = name == f"Conv{axes}D" and config.get("dilation_rate", 1) in (1, [1] * axes)
+    if not known or not isinstance(sizes, int | list) or (first and axes == 1):
         raise Unfit("can't be rebuilt: its padding is 'same', which Theano computed in a way of its own")
     sizes = sizes if isinstance(sizes, list) else [sizes] * axes
     margins = [[size // 2, size - 1 - size // 2] for size in sizes]
-    if config.get("data_format") == "channels_first":
-        pad = {"padding": margins, "data_format": "channels_first"} if axes > 1 else None
-    else:
-        pad = {"padding": margins if axes > 1 else margins[0]}
-    if pad is None:
-        raise Unfit("can't be rebuilt: its padding is 'same', which Theano computed in a way of its own")
+    pad = {"padding": margins if axes > 1 else margins[0], **({"data_format": "channels_first"} if first else {})}
     valid = KerasLayer(name, {**config, "padding": "valid"}, layer.weights)
     return _chain([("padding", KerasLayer(f"ZeroPadding{axes}D", pad)), ("layer", valid)])
 
@@ -208,8 +203,9 @@ def _functional(
     known = {layer.name: layer for layer in layers}
     inputs = [ref.layer for ref in references(model.config.get("input_layers"))]
     inputs = inputs or [layer.name for layer in layers if layer.class_name == "InputLayer"]
-    outputs = references(model.config.get("output_layers"))
-    calls = {(layer.name, k): call for layer in layers for k, call in enumerate(layer.calls)}
+    outputs = results(model, layers, meaning)
+    firsts = first_calls(model, layers, meaning)
+    calls = {(layer.name, firsts[layer.name] + k): call for layer in layers for k, call in enumerate(layer.calls)}
     fed = {key: _fed(key[0], call) for key, call in calls.items()}
     values = {(name, 0): (name, 0) for name in inputs}
     made: dict[str, KerasLayer] = {}
@@ -231,8 +227,8 @@ def _functional(
     missing = next((ref.layer for ref in outputs if (ref.layer, ref.call) not in values), "nothing")
     if missing != "nothing" or not outputs:
         raise BadInput(f"the configuration of the model {model.name!r} gives out {missing}, which is not in it")
-    results = tuple(_output(values, ref) for ref in outputs)
-    return KerasLayer("Model", {}, calls=tuple(found), results=results, inputs=tuple(inputs))
+    given = tuple(_output(values, ref) for ref in outputs)
+    return KerasLayer("Model", {}, calls=tuple(found), results=given, inputs=tuple(inputs))
 
 
 def _fed(name: str, call: Call) -> list[Ref]:

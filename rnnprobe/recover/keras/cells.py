@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from rnnprobe.cells.activations import ALONG_UNITS
@@ -21,6 +21,8 @@ _SPATIAL = {
     "data_format": ("data_format", "dim_ordering"),
 }
 _FORMATS = {"tf": "channels_last"}
+CUDNN = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+"""The activations of the CuDNN layers, which have no others."""
 
 
 def layer(
@@ -129,7 +131,6 @@ def _options(
     """What is known of the options, and what stands against rebuilding the layer."""
     known: dict[str, Value] = {}
     cudnn = class_name.startswith("CuDNN")
-    fixed = {"activation": "tanh", "recurrent_activation": "sigmoid"}
     given = {"activation": "activation", "recurrent_activation": "recurrent_activation"}
     if "inner_activation" in config:  # Keras 1
         given["recurrent_activation"] = "inner_activation"
@@ -139,7 +140,7 @@ def _options(
             continue
         evidence: Evidence
         if cudnn:
-            name, evidence = fixed[option.name], "cell"
+            name, evidence = CUDNN[option.name], "cell"
         elif key in config:
             name, problem = activation(config[key], meaning)
             evidence = "config"
@@ -152,7 +153,7 @@ def _options(
         if len(option.choices) > 1:
             known[option.name] = Value(name, evidence)
     if any(option.name == "reset" and len(option.choices) > 1 for option in cell.options):
-        known["reset"] = _reset(cudnn, config, held, meaning)
+        known["reset"] = reset(cudnn, config, held.tensors, meaning)
     stored_after = cell.name in ("keras_gru_reset_after", "keras_cudnn_gru")
     if family(class_name) == "GRU" and config.get("reset_after") is False and stored_after:
         return {}, "its configuration says reset_after=False, and its biases are those of reset_after=True"
@@ -161,8 +162,9 @@ def _options(
     return known, ""
 
 
-def _reset(cudnn: bool, config: Mapping[str, Any], held: CellWeights, meaning: Era) -> Value:
-    if "bias" in held.tensors or "b" in held.tensors:
+def reset(cudnn: bool, config: Mapping[str, Any], stored: Container[str], meaning: Era) -> Value:
+    """Where GRU's reset gate acts, as the names of the stored weights or the configuration tell it."""
+    if "bias" in stored or "b" in stored:
         return Value("before", "weights")  # after the product, there would be a second row of biases
     if cudnn:
         return Value("after", "cell")
@@ -188,5 +190,5 @@ def assumed(cell: Cell, held: CellWeights, meaning: Era) -> dict[str, Value]:
         if option.name in ("activation", "recurrent_activation") and len(option.choices) > 1
     }
     if any(option.name == "reset" and len(option.choices) > 1 for option in cell.options):
-        known["reset"] = _reset(False, {}, held, meaning)
+        known["reset"] = reset(False, {}, held.tensors, meaning)
     return known

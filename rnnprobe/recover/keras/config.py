@@ -17,6 +17,10 @@ from rnnprobe.types import KerasConfig
 _ALIASES = {"silu": "swish", "hard_swish": "hard_silu", "softmax_v2": "softmax"}
 # Operations with which Keras 3 spells out masks; a `.h5` has them without their module.
 _OPERATIONS = frozenset({"Any", "Cast", "ExpandDims", "NotEqual", "Squeeze"})
+# Others that are called as layers are.
+_NAMESAKES = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply"})
+_NAMESAKES |= {"Reshape", "Softmax", "Subtract"}
+MODELS = frozenset({"Sequential", "Functional", "Model"})
 _OWN = frozenset({"hard_sigmoid_keras3", "gelu_approximate"})  # words that no configuration has
 
 
@@ -173,13 +177,16 @@ def layer_config(value: Any, what: str) -> LayerConfig:
     foreign = ">" in class_name or (isinstance(registered, str) and ">" in registered)
     if isinstance(module, str):
         foreign = foreign or module.split(".")[0] not in ("keras", "tf_keras", "tensorflow", "builtins")
+    nodes = listing(stored.get("inbound_nodes") or [], f"inbound_nodes of {name}")
+    # In a `.h5` of Keras 3 `x * 2` is a Multiply without its module; every layer says whether it can be trained.
+    bare = class_name in _NAMESAKES and any(isinstance(node, Mapping) for node in nodes) and "trainable" not in config
     return LayerConfig(
         class_name=class_name.rpartition(">")[2],
         name=text(name, f"name of {class_name}") if name is not None else "",
         config=config,
         foreign=foreign,
-        operation=(isinstance(module, str) and ".ops" in module) or class_name in _OPERATIONS,
-        calls=tuple(_call(node) for node in listing(stored.get("inbound_nodes") or [], f"inbound_nodes of {name}")),
+        operation=(isinstance(module, str) and ".ops" in module) or class_name in _OPERATIONS or bare,
+        calls=tuple(_call(node) for node in nodes),
     )
 
 
@@ -240,6 +247,29 @@ def _refs(value: Any) -> Iterator[Ref]:
 def references(value: Any) -> list[Ref]:
     """The inputs or outputs of a functional model, in either spelling."""
     return list(_refs(value))
+
+
+def first_calls(model: LayerConfig, layers: Sequence[LayerConfig], meaning: Era) -> dict[str, int]:
+    """Layer → the number of its first call, as the calls of others count.
+
+    Keras 1 and 2 count a model's own making as call 0.
+    """
+    refs = [ref for layer in layers for call in layer.calls for ref in call.inputs]
+    refs += [ref for layer in layers for call in layer.calls for named in call.named.values() for ref in named or ()]
+    refs += references(model.config.get("output_layers"))
+    counted = {layer.name for layer in layers if layer.class_name in MODELS and meaning.major < 3}
+    counted -= {ref.layer for ref in refs if ref.call < 1}
+    return {layer.name: int(layer.name in counted) for layer in layers}
+
+
+def results(model: LayerConfig, layers: Sequence[LayerConfig], meaning: Era) -> list[Ref]:
+    """The outputs of a functional model, numbered as the calls of its layers are.
+
+    Keras 3 counts a functional model's own making here, and nowhere else.
+    """
+    models = {layer.name for layer in layers if layer.class_name in MODELS - {"Sequential"} and meaning.major >= 3}
+    refs = references(model.config.get("output_layers"))
+    return [Ref(ref.layer, ref.call - 1, ref.output) if ref.layer in models and ref.call else ref for ref in refs]
 
 
 def layers_of(model: LayerConfig) -> list[LayerConfig]:

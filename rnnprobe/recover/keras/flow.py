@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rnnprobe.recover.keras.kinds import KINDS
 from rnnprobe.types import Feed, KerasLayer, Mask
 
 
@@ -92,30 +93,14 @@ def merged_mask(flows: Sequence[Flow], major: int, concat: bool) -> tuple[Mask |
 
 def rank(layer: KerasLayer, ranks: Sequence[int | None]) -> int | None:
     """The rank of what a layer gives for inputs of these ranks, the batch's axis counted; None where unknown."""
-    name, first = layer.class_name, ranks[0]
-    if name == "Flatten" or (name.startswith("Global") and layer.config.get("keepdims") is not True):
-        return 2
-    if name == "RepeatVector":
-        return 3
-    if name == "Reshape":
-        return len(layer.config["target_shape"]) + 1
-    if name in ("Dot", "Model", "MultiHeadAttention", "EinsumDense") or first is None:
-        return None
-    if name == "Embedding":
-        return first + 1
-    if name == "TimeDistributed":
-        inner = rank(layer.inner[0], [first - 1])
-        return None if inner is None else inner + 1
     known = [number for number in ranks if number is not None]
-    return max(known) if len(known) == len(ranks) else None
+    given = max(known) if len(known) == len(ranks) else None
+    if layer.class_name == "TimeDistributed":
+        inner = None if given is None else rank(layer.inner[0], [given - 1])
+        return None if inner is None else inner + 1
+    return KINDS[layer.class_name].rank(layer.config, given)
 
 
 def width(layer: KerasLayer, widths: Sequence[int | None]) -> int | None:
     """The features per step of what a layer gives; None where that takes more than its configuration."""
-    name = layer.class_name
-    if name == "Dense":
-        return int(layer.config["units"])
-    if name in ("Conv1D", "SeparableConv1D"):
-        return int(layer.config["filters"])
-    same = ("Activation", "Masking", "BatchNormalization", "LayerNormalization", "RepeatVector")
-    return widths[0] if name in same else None
+    return KINDS[layer.class_name].width(layer.config, widths[0])

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.keras.build import MERGES, Builder
-from rnnprobe.recover.keras.builtin import NOTHING, supports_masking
+from rnnprobe.recover.keras.behaviour import supports_masking
+from rnnprobe.recover.keras.build import Builder
 from rnnprobe.recover.keras.config import LayerConfig, mapped
 from rnnprobe.recover.keras.flow import Flow, merged, merged_mask, outside
+from rnnprobe.recover.keras.kinds import MERGES, NOTHING
 from rnnprobe.recover.keras.store import Place
 from rnnprobe.types import Candidate, Embedding, KerasLayer, Mask, Tensor
 
-KERAS_MERGES = {"Concatenate": "concat", "Add": "sum", "Multiply": "mul", "Average": "ave"}
+KERAS_MERGES = {name: mode for mode, name in MERGES.items()}
 
 # What Keras 3 makes of a mask before it hands it to a recurrent layer.
 _MASK_OPERATIONS = frozenset({"Any", "ExpandDims", "Squeeze", "Cast"})

@@ -11,14 +11,23 @@ from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_names import counted
 from rnnprobe.recover.keras import layers as kinds
 from rnnprobe.recover.keras.build import Builder
-from rnnprobe.recover.keras.builtin import recurrent as keras_recurrent
-from rnnprobe.recover.keras.config import Call, LayerConfig, Ref, input_shape, layer_config, layers_of, references
+from rnnprobe.recover.keras.config import (
+    MODELS,
+    Call,
+    LayerConfig,
+    Ref,
+    first_calls,
+    input_shape,
+    layer_config,
+    layers_of,
+    references,
+    results,
+)
 from rnnprobe.recover.keras.flow import Flow, outside
+from rnnprobe.recover.keras.original import recurrent as keras_recurrent
 from rnnprobe.recover.keras.original import with_weights
 from rnnprobe.recover.keras.store import FAMILIES, Place, family
 from rnnprobe.types import KerasLayer, Mask
-
-_MODELS = frozenset({"Sequential", "Functional", "Model"})
 
 Key: TypeAlias = tuple[str, int]
 """A call: the layer's name, and which of its calls."""
@@ -91,7 +100,7 @@ def _functional(
             values[name, 0] = [_entry(builder, "input" if len(entries) == 1 else name, known[name])]
         else:
             raise BadInput(f"the Keras configuration has no layer {name!r}, which it calls an input")
-    firsts = {layer.name: _first_call(layer, layers, config) for layer in layers}
+    firsts = first_calls(config, layers, builder.era)
     calls = {(layer.name, firsts[layer.name] + k): call for layer in layers for k, call in enumerate(layer.calls)}
     for key in _order(calls, values, known):
         layer, called = known[key[0]], calls[key]
@@ -106,25 +115,17 @@ def _functional(
             why = f"is called with {', '.join(sorted(switches))}, which is not rebuilt"
             values[key] = [kinds.foreign(builder, layer, flows, place.below(layer.name, counts[layer.name]), why)]
             continue
-        if "mask" in called.named and layer.class_name != "Masking":
-            flows = [_masked(builder, flow, called.named["mask"], values, layer) for flow in flows]
+        # Of several inputs each comes with its own, which Keras 3 spells out in their order.
+        if "mask" in called.named and layer.class_name != "Masking" and len(flows) == 1:
+            flows = [_masked(builder, flows[0], called.named["mask"], values, layer)]
         states = [_output(values, ref) for ref in called.named.get("initial_state") or ()]
         # Keras 3 has a layer that is given states see only a mask that the call names; what follows sees the other.
-        blind = bool(states) and builder.era.major >= 3 and "mask" not in called.named
+        blind = bool(states) and builder.era.major >= 3 and called.named.get("mask") is None
         given = [replace(builder.settled(flows[0]), mask=None), *flows[1:]] if blind else flows
         found = call(builder, layer, given, place.below(layer.name, counts[layer.name]), states)
         values[key] = [replace(flow, mask=flows[0].mask) if blind and not flow.final else flow for flow in found]
-    outputs = references(config.config.get("output_layers"))
+    outputs = results(config, layers, builder.era)
     return [_output(values, ref) for ref in outputs] or [outside(str(place) or "output")]
-
-
-def _first_call(layer: LayerConfig, layers: Sequence[LayerConfig], config: LayerConfig) -> int:
-    """The number of a layer's first call, as references count: Keras 1 and 2 count a model's own making as call 0."""
-    if layer.class_name not in _MODELS:
-        return 0
-    refs = [ref for other in layers for call in other.calls for ref in _all(call)]
-    refs += references(config.config.get("output_layers"))
-    return int(all(ref.call >= 1 for ref in refs if ref.layer == layer.name))
 
 
 def _all(call: Call) -> list[Ref]:
@@ -175,9 +176,10 @@ def _operation(builder: Builder, layer: LayerConfig, flows: list[Flow], call: Ca
 def _masked(
     builder: Builder, flow: Flow, refs: Sequence[Ref] | None, values: Mapping[Key, list[Flow]], layer: LayerConfig
 ) -> Flow:
-    """An input with the mask that a call names. Keras 3 spells out the one that would have come along anyway."""
-    if refs is None:
-        return replace(flow, mask=None) if builder.era.major >= 3 else flow
+    """An input with the mask that a call names. Keras 3 spells out the one that would have come along anyway.
+
+    Null names none: within a model that was made by itself, one still comes along with what the model is called with.
+    """
     if flow.mask is not None or not refs:
         return flow
     found = {_output(values, ref).mask for ref in refs} - {None}
@@ -201,7 +203,7 @@ def call(
     """
     if kinds.linear(layer):
         return flows
-    if layer.class_name in _MODELS and not layer.foreign:
+    if layer.class_name in MODELS and not layer.foreign:
         return model(builder, layer, flows, place)
     recurrent = _recurs(layer)
     if recurrent:
@@ -294,6 +296,6 @@ def _time_distributed(builder: Builder, layer: LayerConfig, flows: list[Flow], p
 
 def _any_recurs(layer: LayerConfig) -> bool:
     """Whether a layer, or one of a model's, is recurrent."""
-    if layer.class_name in _MODELS and isinstance(layer.config.get("layers"), list):
+    if layer.class_name in MODELS and isinstance(layer.config.get("layers"), list):
         return any(map(_any_recurs, layers_of(layer)))
     return _recurs(layer)

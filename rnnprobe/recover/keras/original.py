@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rnnprobe.recover.keras.arguments import KINDS, Unfit, arguments, flag, function, whole
+from rnnprobe.recover.keras.arguments import arguments, taken
+from rnnprobe.recover.keras.cells import CUDNN, assumed_activation, reset
+from rnnprobe.recover.keras.checks import Unfit
 from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config
-from rnnprobe.recover.keras.store import FAMILIES, family
+from rnnprobe.recover.keras.kinds import KINDS
+from rnnprobe.recover.keras.store import KERAS_CELLS, family
 from rnnprobe.types import KerasLayer, Layer
 
 _STORED = ["kernel", "recurrent_kernel", "bias"]
-_RUN = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
-_ACTIVATIONS = {"activation": ("activation",), "recurrent_activation": ("recurrent_activation", "inner_activation")}
-_OLD_CONVOLUTION = ("nb_filter", "nb_row", "nb_col", "border_mode", "subsample", "dim_ordering")
+_CELLS = {family(name): cell for cell in KERAS_CELLS for name in cell.classes}
 
 
 def recurrent(layer: LayerConfig, meaning: Era, layers: tuple[str, ...]) -> KerasLayer | str:
@@ -67,12 +68,10 @@ def _wrapped(layer: LayerConfig, meaning: Era, layers: tuple[str, ...]) -> Keras
         return _bidirectional(layer, meaning, layers)
     if name == "RNN":
         cell = layer_config(layer.config.get("cell"), f"the cell of {layer.name}")
-        return KerasLayer(name, _run(layer.config, meaning), layers=layers, inner=(_cell(cell, meaning),))
-    if family(name) not in FAMILIES:
+        return KerasLayer(name, _given(name, layer, meaning), layers=layers, inner=(_cell(cell, meaning),))
+    if family(name) not in _CELLS or name.removeprefix("CuDNN") not in KINDS:
         raise Unfit(f"is a {name}, which is none of the recurrent layers that are rebuilt")
-    return KerasLayer(
-        name.removeprefix("CuDNN"), {**_own(layer, meaning), **_run(layer.config, meaning)}, layers=layers
-    )
+    return _own(layer, meaning, layers)
 
 
 def _bidirectional(layer: LayerConfig, meaning: Era, layers: tuple[str, ...]) -> KerasLayer:
@@ -87,14 +86,14 @@ def _bidirectional(layer: LayerConfig, meaning: Era, layers: tuple[str, ...]) ->
     backward = KerasLayer(
         backward.class_name, {**backward.config, "go_backwards": turned}, layers=layers[half:], inner=backward.inner
     )
-    mode = layer.config.get("merge_mode", "concat")
-    if mode not in ("concat", "sum", "mul", "ave", None):
-        raise Unfit(f"can't be rebuilt: its merge_mode is {mode!r}")
-    return KerasLayer("Bidirectional", {"merge_mode": mode}, layers=layers, inner=(forward, backward))
+    config = {"merge_mode": "concat", **taken("Bidirectional", layer.config, meaning)[0]}
+    return KerasLayer("Bidirectional", config, layers=layers, inner=(forward, backward))
 
 
-def _run(config: Mapping[str, Any], meaning: Era) -> dict[str, bool]:
-    return {key: flag(config[key], meaning) for key in _RUN if config.get(key) is not None}
+def _given(name: str, layer: LayerConfig, meaning: Era) -> dict[str, Any]:
+    """The arguments that a configuration gives a class; null stands for none."""
+    found, _ = taken(name, layer.config, meaning)
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _cell(cell: LayerConfig, meaning: Era) -> KerasLayer:
@@ -103,51 +102,21 @@ def _cell(cell: LayerConfig, meaning: Era) -> KerasLayer:
         stored = cell.config.get("cells")
         inner = [layer_config(value, "a stacked cell") for value in (stored if isinstance(stored, list) else [])]
         return KerasLayer("StackedRNNCells", {}, inner=tuple(_cell(one, meaning) for one in inner))
-    if cell.foreign or not cell.class_name.endswith("Cell") or family(cell.class_name) not in FAMILIES:
+    if cell.foreign or not cell.class_name.endswith("Cell") or cell.class_name not in KINDS:
         raise Unfit(f"is built of {cell.class_name}, a class of its own, whose code is not in the file")
-    return KerasLayer(cell.class_name, _own(cell, meaning))
+    return _own(cell, meaning)
 
 
-def _own(layer: LayerConfig, meaning: Era) -> dict[str, Any]:
-    """The arguments of a cell, whether it stands in its layer or by itself."""
-    config, kind = layer.config, family(layer.class_name)
-    found: dict[str, Any] = {}
-    for name, keys in _ACTIVATIONS.items():
-        key = next((key for key in keys if key in config), None)
-        if kind == "SimpleRNN" and name != "activation":
-            continue
-        if layer.class_name.startswith("CuDNN"):
-            found[name] = "tanh" if name == "activation" else "sigmoid"
-        else:
-            found[name] = function(config[key], meaning) if key is not None else _assumed(name, kind, meaning)
-    found |= _convolution(config, kind, meaning) if kind.startswith("Conv") else {"units": _units(config, meaning)}
-    if isinstance(config.get("use_bias"), bool):
-        found["use_bias"] = config["use_bias"]
-    if kind == "GRU":
-        after = config.get("reset_after")
-        told = "units" in config or "output_dim" in config
-        found["reset_after"] = layer.class_name.startswith("CuDNN") or (
-            after if isinstance(after, bool) else not told and meaning.reset == "after"
-        )
-    return found
-
-
-def _assumed(name: str, kind: str, meaning: Era) -> str:
-    """An activation's default; when the others went over to sigmoid, convolutional layers did not, until Keras 3."""
-    if name == "activation":
-        return "tanh"
-    return "hard_sigmoid" if kind.startswith("Conv") and meaning.major < 3 else meaning.recurrent_activation
-
-
-def _units(config: Mapping[str, Any], meaning: Era) -> int:
-    key = next((key for key in ("units", "output_dim") if key in config), None)
-    if key is None:
+def _own(layer: LayerConfig, meaning: Era, layers: tuple[str, ...] = ()) -> KerasLayer:
+    """A layer that is its own cell, or a cell: what it is given, and what its release took for granted."""
+    name = layer.class_name.removeprefix("CuDNN")
+    cudnn = name != layer.class_name
+    found, names = _given(name, layer, meaning), [argument.name for argument in KINDS[name].arguments]
+    if "units" in names and "units" not in found:
         raise Unfit("can't be computed by Keras: its configuration does not tell its units")
-    return whole(config[key], meaning)
-
-
-def _convolution(config: Mapping[str, Any], kind: str, meaning: Era) -> dict[str, Any]:
-    """The arguments of the convolutions in a ConvLSTM."""
-    keys = {argument.name for argument in KINDS["Conv2D"].arguments} - {"groups", "activation", "use_bias"}
-    kept = {key: value for key, value in config.items() if key in keys or key in _OLD_CONVOLUTION}
-    return arguments(f"Conv{kind[-2]}D", kept, meaning)
+    for key in ("activation", "recurrent_activation"):
+        if key in names and (cudnn or key not in found):
+            found[key] = CUDNN[key] if cudnn else assumed_activation(key, _CELLS[family(name)], meaning)
+    if "reset_after" in names:
+        found["reset_after"] = reset(cudnn, layer.config, {}, meaning).value == "after"
+    return KerasLayer(name, found, layers=layers)

@@ -1,0 +1,82 @@
+"""The original graph, run as it stands on what the file holds: what rebuilt TensorFlow layers are compared with.
+
+Of the graph that came with the weights, what leads to the recurrent layers is kept and checked against a list of
+operations; the weights are fed, the user's sequences go in where the recurrence's input comes from outside, and states
+and gates are recorded inside its loops. What enters the cells is recorded too, and has to be what was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from rnnprobe.engine.original.build import build
+from rnnprobe.engine.original.copies import copies
+from rnnprobe.engine.original.locate import Locator
+from rnnprobe.engine.original.runner import Runner
+from rnnprobe.errors import BadInput
+from rnnprobe.recover.graph.view import view
+from rnnprobe.types import Batch, Block, Network
+
+
+class OriginalGraph:
+    """A network's original graph, ready to run over batches.
+
+    Args:
+        network: layers that run from what the user gives (`rnnprobe.recover.stacks.select`), of a checkpoint that came
+            with its graph.
+        batches: the input; the first sequences of it show how the graph wants them.
+
+    Raises:
+        BadInput: it can't be run on these sequences, and why.
+        Refused: it would have to run an operation that is not on the list.
+    """
+
+    def __init__(self, network: Network, batches: Sequence[Batch]) -> None:
+        self._network = network
+        self._batches = batches
+        self._runner = self._opened()
+
+    def _opened(self) -> Runner:
+        """The first copy of the network in the graph that takes the sequences."""
+        network, batches = self._network, self._batches
+        if any(layer.feed.evidence == "flag" for layer in network.layers):
+            raise BadInput(
+                "can't be verified: the layers are given an input of their own; the graph computes what enters them",
+                path=network.checkpoint.path,
+                hint="leave --own-input out",
+            )
+        graph = network.checkpoint.graph
+        definition = graph.graph_def if hasattr(graph, "graph_def") else graph
+        locator = Locator(view(graph), definition.library.function)
+        steps = max((batch.steps for batch in batches), default=0)
+        problem: BadInput | None = None
+        for copy in copies(network, steps):
+            carry = copy.steps is not None and steps > copy.steps
+            runner = None
+            try:
+                runner = Runner(network, copy, build(network, copy, locator, carry=carry), locator.view)
+                filled = next((batch for batch in batches if np.any(batch.lengths)), None)
+                if filled is not None:
+                    runner.settle(filled)
+                return runner
+            except BadInput as exc:
+                problem = problem or exc
+                if runner is not None:
+                    runner.close()
+        assert problem is not None
+        raise problem
+
+    def blocks(self) -> Iterator[Block]:
+        """One block for each batch, laid out as those of `rnnprobe.engine.trace`."""
+        try:
+            for batch in self._batches:
+                yield self._runner.block(batch)
+        finally:
+            self._runner.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report has to say of how it was run."""
+        return self._runner.notes

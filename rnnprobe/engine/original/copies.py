@@ -1,0 +1,101 @@
+"""The passes that an original graph makes through the layers, and which of them go together.
+
+A graph may hold a network several times over: for training, for validation, for one step at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rnnprobe.errors import BadInput
+from rnnprobe.recover import stacks
+from rnnprobe.recover.graph.view import Ref
+from rnnprobe.types import Network, Use
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Tensors that take an input of the network: one for the sequence, or one for each of its steps."""
+
+    source: str
+    roots: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One pass through every layer.
+
+    Attributes:
+        uses: layer → its pass.
+        entries: where the network's inputs go in.
+    """
+
+    uses: dict[str, Use]
+    entries: tuple[Entry, ...]
+
+    @property
+    def steps(self) -> int | None:
+        """How many steps the graph writes out; None where loops repeat them."""
+        written = [len(use.inputs) for use in self.uses.values() if not use.looped]
+        return written[0] if written else None
+
+
+def copies(network: Network, steps: int) -> list[Copy]:
+    """Every copy that has all the layers, those first that suit sequences of `steps`.
+
+    Raises:
+        BadInput: there is none.
+    """
+    found = list(_copies(network))
+    if not found:
+        names = ", ".join(layer.name for layer in network.layers if not network.places.get(layer.name))
+        what = (
+            f"the graph does not show how it runs {names}" if names else "no pass of the graph goes through all layers"
+        )
+        raise BadInput(f"can't be verified: {what}", path=network.checkpoint.path)
+    return sorted(found, key=lambda copy: (copy.steps not in (None, steps), -(copy.steps or 0)))
+
+
+def _copies(network: Network) -> Iterator[Copy]:
+    """From each pass of the last layer back to those that feed it, and along what they read to the others."""
+    places = network.places
+    order = [layer.name for layer in reversed(network.layers)]
+    if not all(places.get(name) for name in order):
+        return
+    seen: list[dict[str, Use]] = []
+    for top in places[order[0]]:
+        chosen: dict[str, Use] = {}
+        fed, roots = set(top.below), set[Ref]()
+        for name in order:
+            options = (top,) if name == order[0] else places[name]
+            below = [use for use in options if use.number in fed]
+            beside = [use for use in options if roots & {root for group in use.roots for root in group}]
+            use = (below or beside or list(options))[0]
+            chosen[name] = use
+            fed |= set(use.below)
+            roots |= {root for group in use.roots for root in group}
+        if len({len(use.inputs) for use in chosen.values() if not use.looped}) <= 1 and chosen not in seen:
+            seen.append(chosen)
+            yield Copy(chosen, _entries(network, chosen))
+
+
+def _entries(network: Network, uses: dict[str, Use]) -> tuple[Entry, ...]:
+    """Where each input of the network goes in."""
+    names = {layer.name for layer in network.layers}
+    ids = {embedding.name: embedding.ids for embedding in network.embeddings}
+    inputs = stacks.outside(network)
+    found: dict[Entry, None] = {}
+    for layer in network.layers:
+        sources = [ids.get(source, source) for source in layer.feed.sources if source not in names]
+        roots = uses[layer.name].roots
+        if not sources and not roots:
+            continue
+        if len(sources) != len(roots) or not all(source in inputs for source in sources):
+            raise BadInput(
+                f"can't be verified: what enters {layer.name} is put together in the graph from {len(roots)} tensors, "
+                f"and {len(sources)} are given",
+                path=network.checkpoint.path,
+            )
+        found.update({Entry(source, group): None for source, group in zip(sources, roots, strict=True)})
+    return tuple(found)

@@ -1,0 +1,52 @@
+"""Where in the graph each layer is: the tensors of its input, states and gates, for each pass over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnnprobe.recover.graph.cell import Application
+from rnnprobe.recover.graph.runs import Run
+from rnnprobe.recover.graph.trace import Part
+from rnnprobe.types import Tap, Use
+
+
+def uses(
+    numbers: Sequence[int], runs: Sequence[Run], feeds: Sequence[tuple[Part, ...]], applications: Sequence[Application]
+) -> tuple[Use, ...]:
+    """The uses that a graph makes of one layer.
+
+    Args:
+        numbers: its runs.
+        runs: every run.
+        feeds: what enters each of them; a part of kind `run` names a run.
+        applications: what the runs' steps are.
+    """
+    return tuple(_use(number, runs[number], feeds[number], applications) for number in numbers)
+
+
+def _use(number: int, run: Run, feed: tuple[Part, ...], applications: Sequence[Application]) -> Use:
+    steps = [applications[step] for step in run.steps]
+    first = steps[0]
+    carried, starts = {"h": first.h_in}, {"h": run.initial}
+    if first.c is not None:
+        carried["c"], starts["c"] = first.c[0], run.initial_c
+    return Use(
+        number,
+        tuple(step.inputs for step in steps),
+        tuple(_signals(step) for step in steps),
+        carried,
+        starts,
+        run.looped,
+        first.fused,
+        tuple(int(part.source) for part in feed if part.kind == "run"),
+        tuple(part.root for part in feed if part.kind != "run"),
+    )
+
+
+def _signals(step: Application) -> dict[str, Tap]:
+    found = dict(step.inner)
+    if step.h_out is not None:
+        found["h"] = Tap(step.h_out)
+    if step.c is not None:
+        found["c"] = Tap(step.c[1])
+    return found
