@@ -194,3 +194,25 @@ def test_an_operation_with_a_number_is_no_layer_of_its_name(tmp_path, operation,
     network = saved(keras.Model(given, keras.layers.Dense(2)(between)), tmp_path, f"model.{suffix}")
     with pytest.raises(rnnprobe.Refused, match="not all of the model is rebuilt"):
         rnnprobe.trace(network, masked_steps(), record="output")
+
+
+def _summed(given, masked):
+    return keras.layers.Multiply()([masked, keras.layers.Dense(3)(given)])
+
+
+def _zeros_in_the_end(given, masked):
+    return keras.layers.RepeatVector(4)(keras.layers.LSTM(3, zero_output_for_mask=True, name="told")(masked))
+
+
+def _unrolled(given, masked):
+    return keras.layers.Bidirectional(keras.layers.LSTM(3, return_sequences=True, unroll=True))(masked)
+
+
+@pytest.mark.parametrize("between", [_summed, _zeros_in_the_end, _unrolled])
+def test_no_output_is_claimed_where_masks_are_not_followed(tmp_path, between):
+    given = keras.Input((6, 3))
+    below = between(given, keras.layers.Masking(0.0)(given))
+    network = saved(keras.Model(given, keras.layers.GRU(2, name="last")(below)), tmp_path)
+    assert any("may differ from the original" in note for note in network.notes)
+    with pytest.raises(rnnprobe.Refused, match="output can't be computed"):
+        rnnprobe.trace(network, masked_steps(), record="output")

@@ -98,7 +98,8 @@ def _outputs(builder: Builder, outermost: LayerConfig, results: list[Flow]) -> d
     """The model's outputs, by the names of the layers that give them; none where one of them can't be computed."""
     flows = [builder.settled(flow) for flow in results]
     made = {*builder.embeddings, *(la.name for la in builder.layers), *(one.name for one in builder.transforms)}
-    if not builder.reached([source for flow in flows for source in flow.sources]) <= made | builder.shapes.keys():
+    whole = builder.reached([source for flow in flows for source in flow.sources]) <= made | builder.shapes.keys()
+    if builder.doubts or not whole:
         return {}
     refs = references(outermost.config.get("output_layers"))
     names = [ref.layer for ref in refs] or [layer.name or layer.class_name for layer in layers_of(outermost)[-1:]]

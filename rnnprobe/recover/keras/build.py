@@ -31,6 +31,7 @@ class Builder:
         transforms, shapes: of the network.
         original: the calls of the original so far.
         unbuilt: the layers that no class of Keras's own computes.
+        doubts: the layers of which the masks of this model make something that is not followed.
     """
 
     weights: Flat | Nested
@@ -46,6 +47,7 @@ class Builder:
     shapes: dict[str, tuple[int | None, ...] | None] = field(default_factory=dict)
     original: list[KerasCall] = field(default_factory=list)
     unbuilt: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     _fronts: dict[str, frozenset[str]] = field(default_factory=dict)
     _unknown: dict[Mask, list[str]] = field(default_factory=dict)
     _built: dict[Place, KerasLayer | str] = field(default_factory=dict)
@@ -55,6 +57,11 @@ class Builder:
         """Adds a note once."""
         if note not in self.notes:
             self.notes.append(note)
+
+    def doubt(self, name: str, why: str) -> None:
+        """Says that what `name` gives may be something else in the original, so that no output is claimed."""
+        self.doubts.append(name)
+        self.note(f"what {name!r} passes on may differ from the original, and so may all behind it: {why}")
 
     def outside(self, name: str, class_name: str) -> Flow:
         """What a layer that is not rebuilt computes."""
@@ -259,6 +266,10 @@ class Builder:
             return self.settled(flow)
         forced = wrapped and self.era.zeros_in_bidirectional
         zeros = layer.config.get("return_sequences" if forced else "zero_output_for_mask") is True
+        if zeros and layer.config.get("return_sequences") is not True:
+            self.doubt(layer.name, "Keras passes on zeros where the last step is masked, here its last state")
+        elif zeros and layer.config.get("unroll") is True and (wrapped or layer.config.get("go_backwards") is True):
+            self.doubt(layer.name, "unrolled and run backward, Keras puts zeros where the mask is read forward")
         return replace(flow, mask=replace(flow.mask, emits="zeros" if zeros else self.era.masked))
 
     def _chain(

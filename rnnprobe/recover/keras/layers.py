@@ -16,6 +16,8 @@ from rnnprobe.types import Candidate, Embedding, KerasLayer, Mask, Tensor
 
 KERAS_MERGES = {name: mode for mode, name in MERGES.items()}
 
+_JOINS = frozenset({*KERAS_MERGES, "Subtract", "Maximum", "Minimum"})
+_LEAVING_OUT = frozenset({"Multiply", "Maximum", "Minimum"})
 # What Keras 3 makes of a mask before it hands it to a recurrent layer.
 _MASK_OPERATIONS = frozenset({"Any", "ExpandDims", "Squeeze", "Cast"})
 _RECURRENT_WORDS = ("LSTM", "GRU", "RNN", "Recurrent", "Bidirectional")
@@ -26,12 +28,20 @@ def transform(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Pl
     found = builder.keras_layer(layer, place) if flows else "has no input"
     if isinstance(found, str):
         return foreign(builder, layer, flows, place, found)
-    mask, why = merged_mask(flows, builder.era.major, layer.class_name == "Concatenate")
-    if why:
-        builder.note(f"no mask goes on from {str(place)!r}: {why}")
+    mask = _merged_mask(builder, layer.class_name, flows, place) if layer.class_name in _JOINS else flows[0].mask
     return builder.transform(
         str(place), found, flows, mask if supports_masking(layer.class_name, builder.era) else None
     )
+
+
+def _merged_mask(builder: Builder, class_name: str, flows: list[Flow], place: Place) -> Mask | None:
+    """The mask that goes on from several inputs, and a doubt where what Keras makes of theirs is not followed."""
+    mask, why = merged_mask(flows, builder.era.major, class_name == "Concatenate")
+    if not why and builder.era.major >= 3 and class_name in _LEAVING_OUT and any(flow.mask for flow in flows):
+        why = "Keras 3 leaves out there what is masked"
+    if why:
+        builder.doubt(str(place), why)
+    return mask
 
 
 def foreign(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place, why: str) -> Flow:
@@ -108,13 +118,10 @@ def merge(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place)
     last = {-1, flows[0].rank - 1 if flows[0].rank is not None else -1}
     if kind is None or (kind == "concat" and axis not in last):
         return [transform(builder, layer, flows, place)]
-    mask, why = merged_mask(flows, builder.era.major, kind == "concat")
-    whole = merged(flows, kind, mask)
+    whole = merged(flows, kind, None)
     if whole is None:
         return [transform(builder, layer, flows, place)]
-    if why:
-        builder.note(f"no mask goes on from {str(place)!r}: {why}")
-    return [whole]
+    return [replace(whole, mask=_merged_mask(builder, MERGES[kind], flows, place))]
 
 
 def operation(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> Flow:
@@ -122,6 +129,8 @@ def operation(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Pl
     mask = flows[0].mask if layer.class_name in _MASK_OPERATIONS and len(flows) == 1 else None
     if layer.class_name in KERAS_MERGES and len(flows) > 1:
         return merge(builder, plain(layer), flows, place)[0]
+    if mask is None:
+        builder.note(f"{layer.name!r} is the operation {layer.class_name}, which is not rebuilt")
     builder.classes[layer.name] = layer.class_name
     return replace(outside(layer.name), mask=mask)
 
