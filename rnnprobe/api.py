@@ -107,7 +107,7 @@ def trace(
     words, output = recorded(record)
     named = select(whole, [layers] if isinstance(layers, str) else layers) if layers else ()
     network, wanted = stacks.select(whole, named, own_input=own_input, outputs=output)
-    for line in stacks.unwired(whole, network):
+    for line in stacks.unwired(whole, network) if initial_state is None else ():
         _warn(line)
     batches = inputs.read(
         x,

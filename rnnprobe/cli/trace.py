@@ -98,7 +98,7 @@ def command(
     if not quiet:
         say(checkpoint.notes)
         say_assumptions(network)
-        say(stacks.unwired(whole, network))
+        say(stacks.unwired(whole, network) if initial_state is None else ())
     batches = reading.read(network, quiet=quiet, batch_size=1 if carry else None)
     if not quiet:
         say(_unmasked(network, batches))
