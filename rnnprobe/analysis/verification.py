@@ -266,16 +266,20 @@ def first_beyond(comparison: Comparison) -> str:
     far = [one for one in comparison.differences if one.beyond]
     if not far:
         return ""
-    one = next(other for other in far if other.layer == far[0].layer)
+    one = far[0]
     firsts = [other for other in far if other.layer == one.layer and other.first and other.first[1] is not None]
     if firsts:
         # A gate that is wrong comes before what it does to the states, in one and the same step.
         order = {id(other): _stage(other) for other in firsts}
         backward = one.backward
         one = min(firsts, key=lambda o: (_along(o, backward), order[id(o)]))
+    return f"{one.layer} {one.signal} first at {_place(one)}; up to {words.number(one.largest)} apart"
+
+
+def _place(one: Difference) -> str:
+    """Where a signal is first beyond the tolerance: `sequence 3, step 1`."""
     sequence, step = one.first if one.first is not None else (0, None)
-    place = f"sequence {sequence}" + (f", step {step}" if step is not None else "")
-    return f"{one.layer} {one.signal} first at {place}; up to {words.number(one.largest)} apart"
+    return f"sequence {sequence}" + (f", step {step}" if step is not None else "")
 
 
 def _along(one: Difference, backward: bool) -> int:
@@ -300,7 +304,6 @@ _COLUMNS = (
     Column("sequence", "sequence", right=True),
     Column("step", "step", right=True),
     Column("unit", "unit", lambda value: ",".join(map(str, value)) if isinstance(value, list) else str(value), True),
-    Column("first_step", "first beyond", right=True),
 )
 
 
@@ -309,13 +312,13 @@ def report(comparison: Comparison, verified: Mapping[str, str | float | int]) ->
     notes = [
         f"a value may differ by {words.number(comparison.tolerance)} · max(1, the largest expected of its signal)",
         *comparison.missing,
+        *(f"{one.layer} {one.signal} is first beyond at {_place(one)}" for one in comparison.differences if one.first),
     ]
     rows = tuple(_row(one) for one in comparison.differences)
-    columns = _COLUMNS if any(one.first for one in comparison.differences) else _COLUMNS[:-1]
     what = Report(
         "verification", "", (Column("status", "status"), Column("reason", "reason")), (dict(verified),), upright=True
     )
-    return Report("signals", "the rebuilt graph and the original", columns, rows, tuple(notes)), what
+    return Report("signals", "The rebuilt graph and the original", _COLUMNS, rows, tuple(notes)), what
 
 
 def _row(one: Difference) -> dict[str, object]:
