@@ -128,7 +128,7 @@ def trace(
         else {}
     )
     with outputs.collect(recording) as sink:
-        for block in engine.trace(network, batches, signals, initial=states, carry=carry, outputs=output):
+        for block in engine.trace(network, batches, signals, initial=states, carry=carry, outcomes=extents.outcomes):
             sink.write(block)
     return sink.trace
 

@@ -98,7 +98,8 @@ def test_verify_where_the_last_step_is_masked(tmp_path, layer):
     network, layers = stacks.select(saved(model, tmp_path), outputs=True)
     x = np.array([[3, 4, 5, 0, 0], [0, 0, 2, 7, 8], [1, 2, 3, 4, 5]])
     batches = read(x, stacks.entries(network), say=lambda line: None)
-    ours = engine.trace(network, batches, chosen(layers, "all"), outputs=True)
+    outcomes = engine.extents(network, batches).outcomes
+    ours = engine.trace(network, batches, chosen(layers, "all"), outcomes=outcomes)
     found = verification.compare(ours, witness(network, batches), layers, CLOSE)
     assert found.agrees, verification.first_beyond(found)
 

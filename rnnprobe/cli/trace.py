@@ -115,7 +115,7 @@ def command(
 
     from rnnprobe import engine
 
-    blocks = engine.trace(network, batches, signals, initial=states, carry=carry, outputs=wants_output)
+    blocks = engine.trace(network, batches, signals, initial=states, carry=carry, outcomes=outcomes)
     if not quiet:
         blocks = _progress(blocks, recording)
     if place is not None:

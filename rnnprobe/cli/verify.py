@@ -82,11 +82,13 @@ def command(
     from rnnprobe.cells.layers import chosen as recorded
     from rnnprobe.engine import witness
 
+    extents = engine.extents(network, batches)
+    network = extents.network
     original = witness.call(network, batches)
     foreign = any(one.cell.framework != "keras" for one in network.layers)
     default = verification.GRAPH_TOLERANCE if foreign else verification.TOLERANCE
     found = verification.compare(
-        engine.trace(network, batches, recorded(layers, "all"), outputs=outputs),
+        engine.trace(network, batches, recorded(layers, "all"), outcomes=extents.outcomes),
         original.blocks,
         layers,
         tolerance if tolerance is not None else default[stacks.compute_dtype(network.layers)],

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from rnnprobe.cells.layers import handed_on, signal_shapes, taken_up
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.engine import transforms
-from rnnprobe.engine.extents import extents
 from rnnprobe.engine.loop import OUTPUT, compile_pass
 from rnnprobe.engine.passes import Pass, block_steps, plan
 from rnnprobe.engine.source import Source
@@ -33,7 +32,7 @@ def trace(
     *,
     initial: Initial | None = None,
     carry: bool = False,
-    outputs: bool = False,
+    outcomes: Sequence[Outcome] = (),
 ) -> Iterator[Block]:
     """Runs every batch and yields what was recorded.
 
@@ -41,12 +40,12 @@ def trace(
     is there for a whole batch, and so is what the model gives in the end.
 
     Args:
-        network: what runs from the inputs (`rnnprobe.recover.stacks.select`).
+        network: what runs from the inputs (`rnnprobe.recover.stacks.select`), as `extents` returned it.
         batches: the input (`rnnprobe.inputs.read`), as the network's entries want it.
         record: layer → signals; a layer that is not named runs where others need it, and is not recorded.
         initial: the states to start from, over what the network says; zeros where neither says anything.
         carry: a batch starts from the states in which the one before it ended; batches then hold one sequence each.
-        outputs: each batch ends with a block that holds what `network.outputs` names.
+        outcomes: those of the model's outputs, as `extents` returned them, that a block at the end of each batch holds.
 
     Yields:
         Blocks, `[time, batch, *shape]`; states of skipped steps are held, other signals of them NaN; NaN past a length.
@@ -55,12 +54,7 @@ def trace(
         BadInput: a transform can't take the sequences.
     """
     dtype = stacks.compute_dtype(network.layers)
-    known = None
-    if outputs or any(layer.cell.space is not None and not layer.space for layer in network.layers):
-        known = extents(network, batches)
-        network = known.network
-    results = known.outcomes if known is not None and outputs else ()
-    wanted = {outcome.name: network.outputs[outcome.name] for outcome in results}
+    wanted = {outcome.name: network.outputs[outcome.name] for outcome in outcomes}
     source = Source(network, dtype)
     work = [
         _Running(stage, compile_pass(stage.layers, record, set(stage.kept), dtype), record, dtype)
@@ -83,8 +77,8 @@ def trace(
                     ends.update(block.final)
                     if record.keys() & block.signals.keys():
                         yield _recorded(block, record)
-            if outputs:
-                found = {outcome.name: _outcome(outcome, wanted[outcome.name], values, dtype) for outcome in results}
+            if outcomes:
+                found = {outcome.name: _outcome(outcome, wanted[outcome.name], values, dtype) for outcome in outcomes}
                 yield Block(batch, 0, {}, outcomes=found)
 
 

@@ -17,6 +17,7 @@ from rnnprobe.cells.layers import signal_shapes, signals
 from rnnprobe.outputs import layout
 from rnnprobe.outputs.layout import AttributeValue
 from rnnprobe.types import Array, Batch, Layer, Outcome, Recording
+from rnnprobe.types.run import lengths_of
 
 Key: TypeAlias = tuple[str, str]
 """An array of a trace: its group and its name there."""
@@ -148,7 +149,7 @@ def _lengths(name: str, lengths: NDArray[np.int64]) -> Field:
 
 
 def _inputs(recording: Recording) -> Iterator[Group]:
-    lengths = _joined(recording.batches)
+    lengths = lengths_of(recording.batches)
     vocabulary = tokens(recording.batches)
     yield Group(
         layout.INPUTS,
@@ -162,7 +163,7 @@ def _inputs(recording: Recording) -> Iterator[Group]:
     )
     for name, part in besides(recording).items():
         batches = [batch.beside[name] for batch in recording.batches]
-        own, vocabulary = _joined(batches), tokens(batches)
+        own, vocabulary = lengths_of(batches), tokens(batches)
         steps = max((batch.steps for batch in batches), default=0)
         shared = steps == recording.steps and np.array_equal(own, lengths)
         fields = (
@@ -196,10 +197,6 @@ def _float(batches: Sequence[Batch]) -> str:
     return dtype.name if dtype in (np.float16, np.float32, np.float64) else "float32"
 
 
-def _joined(batches: Sequence[Batch]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in batches)])
-
-
 def _names(recording: Recording) -> tuple[str, ...]:
     return tuple(name for batch in recording.batches for name in batch.names)
 
@@ -227,7 +224,7 @@ def _output(recording: Recording, one: Outcome, parts: Mapping[str, str], dtype:
     if one.lengths is None:
         return (_prefixed(Field(part, ("sequence", *axes), (recording.sequences, *one.shape), dtype), part, False),)
     steps = int(one.lengths.max(initial=0))
-    shared = steps == recording.steps and np.array_equal(one.lengths, _joined(recording.batches))
+    shared = steps == recording.steps and np.array_equal(one.lengths, lengths_of(recording.batches))
     values = Field(
         part, ("sequence", "time", *axes), (recording.sequences, steps, *one.shape), dtype, lengths=one.lengths
     )

@@ -106,5 +106,6 @@ def run(net: Network, *batches: Batch, words: tuple[str, ...] = ("all",), **opti
 
 def outcomes(net: Network, *batches: Batch) -> list[dict[str, np.ndarray]]:
     """What the model gives in the end, for each batch."""
-    blocks = engine.trace(net, batches, {}, outputs=True)
+    found = engine.extents(net, batches)
+    blocks = engine.trace(found.network, batches, {}, outcomes=found.outcomes)
     return [dict(block.outcomes) for block in blocks if block.outcomes]

@@ -73,7 +73,10 @@ def call(name: str, what: KerasLayer, *inputs: str, initial: tuple[tuple[str, in
 
 def compared(net, *batches: Batch, original=None, initial=None):
     """Our trace of `net` against the original of `original` (of itself, if not given)."""
-    ours = engine.trace(net, batches, chosen(net.layers, "all"), initial=initial or {}, outputs=bool(net.outputs))
+    known = engine.extents(net, batches)
+    ours = engine.trace(
+        known.network, batches, chosen(net.layers, "all"), initial=initial or {}, outcomes=known.outcomes
+    )
     found = compare(ours, witness(original or net, batches, initial), net.layers, TOLERANCE["float32"])
     signals = sum(len(names) + len(net[name].cell.states) for name, names in chosen(net.layers, "all").items())
     assert len(found.differences) == signals + len(net.outputs)
