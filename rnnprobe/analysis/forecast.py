@@ -2,12 +2,14 @@
 
 Reports and the keys of their rows, in JSON as here; bytes leave padding out:
 
-    forecast   layer, signal, shape (sequences, steps of the longest, of a convolutional layer its extent in space,
-               units), bytes
+    forecast   layer, signal, shape (sequences, steps of the longest, what a step has: of a convolutional layer its
+               extent in space, then units), bytes
     outputs    output, shape (sequences, steps of the longest where it has steps, …), bytes
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from rnnprobe.analysis import words
 from rnnprobe.outputs import fields
@@ -27,17 +29,17 @@ def forecast(recording: Recording, dtype: str) -> tuple[Report, ...]:
         dtype: of the values in the file.
     """
     sizes = fields.value_sizes(recording, dtype)
-    rows = tuple(
-        {"layer": layer.name, "signal": one.name, "shape": list(one.shape), "bytes": sizes[layer.name, one.name]}
+    rows: tuple[dict[str, Any], ...] = tuple(
+        {"layer": layer.name, "signal": one.signal, "shape": list(one.shape), "bytes": sizes[layer.name, one.signal]}
         for layer in recording.layers
         for one in fields.layer_fields(recording, layer, dtype)
-        if one.kind
+        if one.signal
     )
     results = {outcome.name: fields.output_field(recording, outcome, dtype) for outcome in recording.outcomes}
     outputs = tuple(
         {"output": name, "shape": list(one.shape), "bytes": one.value_bytes} for name, one in results.items()
     )
-    columns = _SIGNALS if any(layer.space for layer in recording.layers) else _PLAIN
+    columns = _PLAIN if all(len(row["shape"]) == 3 for row in rows) else _SIGNALS
     notes = (f"{words.count(fields.values_size(recording, dtype))} bytes in all",)
     title = "What would be recorded"
     signals = Report("forecast", title, columns, rows, () if outputs else notes)

@@ -29,7 +29,7 @@ def select(network: Network, patterns: Sequence[str]) -> tuple[Layer, ...]:
     return tuple(layer for layer in network.layers if layer.name in wanted)
 
 
-def named(names: Sequence[str], patterns: Sequence[str], path: Path | None) -> frozenset[str]:
+def named(names: Sequence[str], patterns: Sequence[str], path: Path | None, kind: str = "layer") -> frozenset[str]:
     """The names that patterns mean; all of them without a pattern.
 
     A pattern is a layer's name, or a part of the names of one or more layers, or a glob (`*cell_0*`). A whole name
@@ -39,9 +39,10 @@ def named(names: Sequence[str], patterns: Sequence[str], path: Path | None) -> f
         names: of the layers.
         patterns: what the user said.
         path: of the file, for the message.
+        kind: what has these names, for the message.
 
     Raises:
-        BadInput: a pattern matches no layer; the hint lists the layers there are.
+        BadInput: a pattern matches none; the hint lists those there are.
     """
     if not patterns:
         return frozenset(names)
@@ -50,9 +51,9 @@ def named(names: Sequence[str], patterns: Sequence[str], path: Path | None) -> f
         found = _matching(names, pattern)
         if not found:
             raise BadInput(
-                f"no layer is called {pattern!r}",
+                f"no {kind} is called {pattern!r}",
                 path=path,
-                hint="the layers are:\n" + "\n".join(names) if names else "nothing recurrent was found in it",
+                hint=f"the {kind}s are:\n" + "\n".join(names) if names else "nothing recurrent was found in it",
             )
         wanted.update(found)
     return frozenset(wanted)

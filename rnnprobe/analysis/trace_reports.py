@@ -3,20 +3,24 @@
 Reports and the keys of their rows, in JSON as here. Steps have the numbers that they have in the input
 (`rnnprobe.outputs.trace.Trace.first_step`), in a layer whose steps are not the input's those of its own:
 
-    layers        layer, cell, title, units, space (a convolutional layer's extent, else empty), direction, sequences,
-                  steps (of the longest), own_steps (whether they are not the input's), signals
+    layers        layer, cell, title, units (null where that is not known), space (a convolutional layer's extent, else
+                  empty), direction, sequences, steps (of the longest), own_steps (whether they are not the input's),
+                  signals
     outputs       output, shape (sequences, steps of the longest where it has steps, …), steps (of the longest, or null)
-    units         layer, signal, sequence, unit, at (the place in space; null where there is none, or where the values
-                  are means over space), start and stop (steps), min, mean, max, variance, values, edges (the steps at
-                  which the values begin where each is the mean of several steps, else null)
+    units         layer (or an output of the model, whose signal is `output`), signal, sequence, unit (0 where a step is
+                  one number), at (the place in the axes before the last; null where there is none, or where the
+                  values are means over all places), start and stop (steps; 0 and 1 of an output without steps), min,
+                  mean, max, variance, values, edges (the steps at which the values begin where each is the mean of
+                  several steps, else null)
     tokens        sequence, name, start, stop, tokens (null where the input was no text); no row where no layer shown
                   has the input's steps
-    signals       layer, signal, kind, shape (sequences, steps of the longest, space, units), values (how many), nan
+    signals       layer, signal, kind, shape (sequences, steps of the longest, what a step has), values (how many), nan
                   (how many of them), min, mean, max, saturated_min and saturated_max (shares of gate values near a
                   bound of their activation, `rnnprobe.outputs.summary.MARGIN`, or null), heat (rows of units, columns
                   of time)
     outputs       of a run, output, shape, values, nan, min, mean, max
-    verification  what was compared with the original, or why nothing was, as `Recording.verification`
+    verification  what was compared with the original, or why nothing was, as `Recording.verification`: status
+                  (`verified`, `not verified`, `differs`), reason, and the figures of the comparison
 """
 
 from __future__ import annotations
@@ -64,7 +68,7 @@ def layers(trace: Trace) -> Report:
     columns = (*_LAYERS[:3], _SPACE, *_LAYERS[3:]) if any(row["space"] for row in rows) else _LAYERS
     others = words.few([row["layer"] for row in rows if row["own_steps"]])
     notes = [f"the steps of {others} are not those of the input"] if others else []
-    return Report("layers", "", columns, rows, (*origin, *notes))
+    return Report("layers", "", columns, rows, (*origin, *status(trace.verification), *notes))
 
 
 def outputs(trace: Trace) -> Report:
@@ -155,11 +159,23 @@ def signals(summaries: Sequence[SignalSummary]) -> Report:
         for one in summaries
     )
     odd = sum(one.nan for one in summaries)
-    skips = not any(one.nan for one in summaries if one.kind == "state")
-    why = "at steps that a mask skips gates are not computed" if skips else "the input, a state or a weight is"
-    notes = (f"{odd:,} values within the lengths are NaN: {why}",) if odd else ()
-    axes = ("sequences", "steps", *["space"] * (len(summaries[0].shape) > 3), "units")
-    return Report("signals", f"{summaries[0].layer} ({' × '.join(axes)})", _SIGNALS, rows, notes)
+    notes = (f"{odd:,} values within the lengths are NaN: {_why_nan(summaries)}",) if odd else ()
+    return Report("signals", f"{summaries[0].layer} ({_axes(summaries)})", _SIGNALS, rows, notes)
+
+
+def _why_nan(summaries: Sequence[SignalSummary]) -> str:
+    """Where a mask skips steps the states are held; no other NaN leaves them alone."""
+    states = [one for one in summaries if one.kind in ("state", "output")]
+    if any(one.nan for one in states):
+        return "the input, a state or a weight is"
+    skipped = "at steps that a mask skips gates are not computed"
+    return skipped if states else f"{skipped}; or the input, a state or a weight is"
+
+
+def _axes(summaries: Sequence[SignalSummary]) -> str:
+    """What the numbers of the shapes are."""
+    step = ("units",) if all(len(one.shape) == 3 + one.space for one in summaries) else ("what a step has",)
+    return " × ".join(("sequences", "steps", *["space"] * bool(summaries[0].space), *step))
 
 
 def outcomes(summaries: Sequence[OutcomeSummary]) -> Report:
@@ -180,6 +196,18 @@ def outcomes(summaries: Sequence[OutcomeSummary]) -> Report:
     return Report("outputs", "the model's outputs", (*_OUTPUTS, *_FIGURES, *nan), rows)
 
 
-def verification(said: Mapping[str, str | float | int]) -> Report:
-    """What was compared with the original, or why nothing was: one row."""
-    return Report("verification", "", tuple(Column(key, key) for key in said), (said,), upright=True)
+def verification(said: Mapping[str, Any]) -> Report:
+    """What was compared with the original, or why nothing was: one row, or none where nothing is said of it."""
+    columns = tuple(Column(key, key.replace("_", " "), _figure) for key in said)
+    return Report("verification", "", columns, (dict(said),) if said else (), upright=True)
+
+
+def status(said: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same in a line, for a header: `verified: compared with …`; nothing where nothing is said of it."""
+    return (": ".join(str(said[key]) for key in ("status", "reason") if said.get(key)),) if said.get("status") else ()
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return words.number(value)
+    return words.count(value) if isinstance(value, int) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -12,9 +13,13 @@ from numpy.typing import NDArray
 
 from rnnprobe.analysis.select import named
 from rnnprobe.errors import BadInput
+from rnnprobe.inputs.found import Grid
+from rnnprobe.outputs.lazy import Lazy, Stored
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array
 
+OUTPUT = "output"
+"""What `as_layer` calls the signal."""
 _STRETCH = 1 << 20
 """Values that are held at a time."""
 
@@ -31,8 +36,8 @@ class Profile:
         edges: `[columns + 1]`: the steps at which the columns of `bins` begin, and `stop`.
         bins: `[units, columns]`, means over the steps of each column; NaN where there is nothing.
         min, max, mean, variance: `[units]`, over all steps; NaN is left out.
-        space: a convolutional layer's extent in space, or nothing.
-        at: the place in space whose values these are; nothing: the means over space.
+        space: the axes of a step but the last, where there are more: a convolutional layer's extent in space.
+        at: the place in them whose values these are; nothing: the means over all places.
     """
 
     layer: str
@@ -63,7 +68,8 @@ def profile(
     Args:
         span: counted from the first step that was recorded.
         columns: how many stretches of time to average over, at most.
-        at: of a convolutional layer, the place whose values are meant; without, their means over space.
+        at: of a signal whose steps have more axes than one, the place whose values are meant; without, the means over
+            all places.
 
     Raises:
         BadInput: the layer has no such signal, or no such place, or the file is damaged.
@@ -75,7 +81,7 @@ def profile(
             hint=f"recorded are: {', '.join(layer.signals) or 'none'}",
         )
     array = layer.signals[signal]
-    space, units = array.shape[2:-1], array.shape[-1]
+    space, units = array.shape[2:-1], width(array)
     if at and (len(at) != len(space) or any(not 0 <= place < size for place, size in zip(at, space, strict=True))):
         raise BadInput(
             f"{layer.name} has no place {','.join(map(str, at))}",
@@ -84,18 +90,42 @@ def profile(
             if space
             else "its steps do not extend in space",
         )
-    width = max(1, min(columns, len(span)))
-    tally = _Tally(units, span.start + np.arange(width + 1) * len(span) // width)
+    stretches = max(1, min(columns, len(span)))
+    tally = _Tally(units, span.start + np.arange(stretches + 1) * len(span) // stretches)
     stretch = max(1, _STRETCH // max(1, units if at else prod(array.shape[2:])))
     for start in range(span.start, span.stop, stretch):
         key: tuple[Any, ...] = (sequence, slice(start, min(start + stretch, span.stop)), *at)
-        values = np.asarray(array[key], np.float64)
-        tally.add(start, values if values.ndim == 2 else values.mean(axis=tuple(range(1, values.ndim - 1))))
+        steps = min(start + stretch, span.stop) - start
+        values = np.asarray(array[key], np.float64).reshape(steps, 1 if at else prod(space), units)
+        tally.add(start, values[:, 0] if values.shape[1] == 1 else values.mean(axis=1))
     found = tally.profile(layer.name, signal, sequence)
     first = first_step(trace, layer)
     return replace(
         found, start=found.start + first, stop=found.stop + first, edges=found.edges + first, space=space, at=at
     )
+
+
+def width(array: Stored) -> int:
+    """How many units an array of steps has: its last axis; 1 where a step is one number."""
+    return array.shape[-1] if len(array.shape) > 2 else 1
+
+
+def as_layer(trace: Trace, output: str) -> LayerTrace:
+    """One of the model's outputs as if it were the only signal, `output`, of a layer of that name.
+
+    One without steps becomes one of a single step. Its steps are those of the input where their numbers are.
+    """
+    values, lengths = trace.outputs[output], trace.output_lengths.get(output)
+    if lengths is None:
+        grid = Grid((values.shape[0], 1, *values.shape[1:]), values.dtype, partial(_at_once, values))
+        return LayerTrace(output, {}, {OUTPUT: Lazy(grid)}, {}, {}, np.ones(values.shape[0], np.int64), True)
+    shared = values.shape[1] == trace.steps and np.array_equal(lengths, trace.lengths)
+    return LayerTrace(output, {}, {OUTPUT: values}, {}, {}, lengths, not shared)
+
+
+def _at_once(values: Stored, slices: tuple[slice, ...]) -> Array:
+    """A block of values without steps, `[sequence, …]`, that are to have a single one."""
+    return np.asarray(values[(slices[0], *slices[2:])])[:, None][:, slices[1]]
 
 
 def first_step(trace: Trace, layer: LayerTrace) -> int:
@@ -160,8 +190,9 @@ def _ratio(a: Array, b: Array) -> Array:
 
 
 def liveliest(found: Profile, count: int) -> tuple[int, ...]:
-    """The units whose values vary most over the steps, the first of them most."""
-    order = np.argsort(-np.nan_to_num(found.variance, nan=-1.0), kind="stable")
+    """The units whose values vary most over the steps, the first of them most; over one step, the largest ones."""
+    single = found.stop - found.start == 1
+    order = np.argsort(-np.nan_to_num(np.abs(found.mean) if single else found.variance, nan=-1.0), kind="stable")
     return tuple(int(unit) for unit in order[:count])
 
 
@@ -186,7 +217,26 @@ def is_gate(layer: LayerTrace, signal: str) -> bool:
     return isinstance(gates, list) and signal in gates
 
 
+def signal_of(layer: LayerTrace) -> str:
+    """The signal that is shown where none is named: h, or the first that was recorded."""
+    return "h" if "h" in layer.signals else next(iter(layer.signals), "h")
+
+
 def layers(trace: Trace, patterns: Sequence[str]) -> tuple[LayerTrace, ...]:
     """The layers of a trace that patterns name (`rnnprobe.analysis.select.named`), in its order."""
     wanted = named(list(trace.layers), patterns, trace.path)
     return tuple(layer for name, layer in trace.layers.items() if name in wanted)
+
+
+def outputs(trace: Trace, patterns: Sequence[str]) -> tuple[LayerTrace, ...]:
+    """The model's outputs that patterns name, in its order, each as `as_layer` makes it.
+
+    Raises:
+        BadInput: there are none, or a pattern names none; the hint lists those there are.
+    """
+    if not trace.outputs:
+        raise BadInput(
+            "holds none of the model's outputs", path=trace.path, hint="`rnnprobe trace --record output` records them"
+        )
+    wanted = named(list(trace.outputs), patterns, trace.path, "output")
+    return tuple(as_layer(trace, name) for name in trace.outputs if name in wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.cells.options import COUNTS, RESIDUAL
 from rnnprobe.cells.shapes import evaluate, solve
 from rnnprobe.errors import BadInput
 from rnnprobe.types import Cell, Layer, Signal, Tensor, Value, Xp
@@ -29,7 +29,7 @@ def fit(cell: Cell, weights: Mapping[str, Tensor]) -> dict[str, int] | None:
             shapes.append((weight.shape, tensor.shape))
         elif not weight.optional:
             return None
-    sizes = solve(shapes)
+    sizes = solve(shapes, cell.relations)
     # Nothing but a projection makes h another width than the gates.
     narrowed = sizes is not None and sizes["output_size"] != sizes["units"]
     return None if narrowed and "projection" not in weights else sizes
@@ -52,7 +52,17 @@ def signals(layer: Layer) -> tuple[Signal, ...]:
 
 def signal_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
     """Signal → its shape at one step of one sequence: its width, behind the extent of a convolutional cell in space."""
-    return {signal.name: (*layer.space, evaluate(signal.size, layer.sizes)) for signal in signals(layer)}
+    # What the weights don't hold of the sizes are options (`attn_length`).
+    counts = {name: value for name, value in layer.settings.items() if name in COUNTS and isinstance(value, int)}
+    sizes = {**layer.sizes, **counts}
+    return {
+        signal.name: (*layer.space, *(evaluate(formula, sizes) for formula in _formulas(signal.size)))
+        for signal in signals(layer)
+    }
+
+
+def _formulas(size: str) -> list[str]:
+    return [formula for formula in size.split(",") if formula]
 
 
 def space_axes(cell: Cell) -> int:
@@ -68,7 +78,15 @@ def step_shape(layer: Layer) -> tuple[int | None, ...]:
 
 def output_shape(layer: Layer) -> tuple[int, ...]:
     """The shape of a step of what a layer hands on, in its data format."""
-    return (layer.output_size, *layer.space) if _channels_first(layer) else (*layer.space, layer.output_size)
+    width = passed_size(layer)
+    return (width, *layer.space) if _channels_first(layer) else (*layer.space, width)
+
+
+def passed_size(layer: Layer) -> int:
+    """The width of what a layer hands on: that of h, unless a wrapper makes it another."""
+    if layer.cell.emits == "h":
+        return layer.output_size
+    return next(evaluate(signal.size, layer.sizes) for signal in signals(layer) if signal.name == layer.cell.emits)
 
 
 def handed_on(xp: Xp, layer: Layer, a: Any) -> Any:
@@ -85,7 +103,7 @@ def _channels_first(layer: Layer) -> bool:
     return layer.settings.get("data_format") == "channels_first"
 
 
-_GROUPS = {"states": "state", "gates": "gate", "pre": "pre", "inner": "inner"}
+_GROUPS = {"states": ("state", "output"), "gates": ("gate",), "pre": ("pre",), "inner": ("inner",)}
 
 
 def chosen(layers: Sequence[Layer], words: str | Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -114,4 +132,4 @@ def chosen(layers: Sequence[Layer], words: str | Sequence[str]) -> dict[str, tup
 
 
 def _means(word: str, signal: Signal) -> bool:
-    return word in ("all", signal.name) or _GROUPS.get(word) == signal.kind
+    return word in ("all", signal.name) or signal.kind in _GROUPS.get(word, ())

@@ -28,21 +28,30 @@ _JSON_COLUMNS = 65_536
 @click.command()
 @click.argument("trace", type=click.Path(path_type=Path))
 @layer_option
-@click.option("--signal", default="h", show_default=True, metavar="NAME", help="What to show: h, c, a gate …")
+@click.option(
+    "--signal",
+    metavar="NAME",
+    help="What to show: h, c, a gate …  [default: h; of a layer without one, the first that was recorded]",
+)
+@click.option(
+    "--output", multiple=True, metavar="PATTERN", help="An output of the model instead of the layers. Repeatable."
+)
 @click.option("--unit", type=int, multiple=True, metavar="N", help="This unit; over text, the text itself. Repeatable.")
 @click.option("--units", "units", metavar="A:B", help="These units.")
 @click.option(
     "--top", type=click.IntRange(1), metavar="K", help="The K that vary most.  [default: 16; 8 each of several layers]"
 )
-@click.option("--at", metavar="PLACE", help="Of a convolutional layer, this place (ROW,COLUMN) instead of the mean.")
+@click.option("--at", metavar="PLACE", help="Of steps with several axes (a convolution's ROW,COLUMN), this place.")
 @click.option("--sequence", default="0", show_default=True, metavar="N|NAME", help="Which sequence.")
 @click.option("--steps", metavar="A:B", help="These steps of it.")
 @json_option
+@click.option("-q", "--quiet", is_flag=True, help="The pictures alone, without what is above them.")
 @traceback_option
 def command(
     trace: Path,
     layer: tuple[str, ...],
-    signal: str,
+    signal: str | None,
+    output: tuple[str, ...],
     unit: tuple[int, ...],
     units: str | None,
     top: int | None,
@@ -50,6 +59,7 @@ def command(
     sequence: str,
     steps: str | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """A recorded TRACE: units over steps, and the tokens where there are any.
 
@@ -60,6 +70,7 @@ def command(
     Examples:
       rnnprobe show trace.h5
       rnnprobe show trace.h5 --signal c --unit 42 --steps 0:500
+      rnnprobe show trace.h5 --output dense --sequence 3
       rnnprobe show trace.h5 --json | jq '.units[] | [.unit, .variance]'
     """
     from rnnprobe import outputs
@@ -70,8 +81,10 @@ def command(
 
     if sum(map(bool, (unit, units, top))) > 1:
         raise BadInput("--unit, --units and --top exclude each other", path=trace, hint="give one of them")
+    if output and (layer or signal):
+        raise BadInput("--output shows no layers", path=trace, hint="leave --layer and --signal out")
     found = outputs.load(trace)
-    layers = _recording(trace_statistics.layers(found, layer), signal)
+    layers = trace_statistics.outputs(found, output) if output else _recording(found, layer, signal)
     number = _sequence(found, sequence)
     spans = {each.name: _span(found, each, number, steps) for each in layers}
     place = _place(at, trace)
@@ -80,19 +93,23 @@ def command(
     lines: list[Text] = []
     where = screen(sys.stdout)
     for each in layers:
-        chosen, span = _units(each, signal, unit, units, trace), spans[each.name]
+        name, span = signal or trace_statistics.signal_of(each), spans[each.name]
+        chosen = _units(each, name, unit, units, trace)
         if as_json:
-            profile = trace_statistics.profile(found, each, signal, number, span, _JSON_COLUMNS, place)
+            profile = trace_statistics.profile(found, each, name, number, span, _JSON_COLUMNS, place)
             reports.append(trace_reports.units(profile, chosen or trace_statistics.liveliest(profile, count)))
+        elif output and each.name not in found.output_lengths:
+            lines += views.at_once(found, each, name, number, chosen, count, where, place)
         elif len(chosen) == 1 and "tokens" in found.inputs and not each.own_time:
             stretch = span if steps else span[:_TEXT]
-            lines += views.over_text(found, each, signal, number, stretch, chosen[0], where, place)
+            lines += views.over_text(found, each, name, number, stretch, chosen[0], where, place)
         else:
-            lines += views.over_steps(found, each, signal, number, span, chosen, count, where, place)
+            lines += views.over_steps(found, each, name, number, span, chosen, count, where, place)
     if as_json:
         spelled = next((spans[each.name][:_JSON_COLUMNS] for each in layers if not each.own_time), None)
-        reports.append(trace_reports.tokens(found, number, spelled))
-    terminal.show(reports, command="show", as_json=as_json)
+        reports += [trace_reports.tokens(found, number, spelled), trace_reports.verification(found.verification)]
+    if as_json or not quiet:
+        terminal.show(reports, command="show", as_json=as_json)
     if not as_json:
         sys.stdout.write(heatmap.render(lines, where))
 
@@ -115,9 +132,11 @@ def _place(text: str | None, path: Path) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def _recording(layers: tuple[LayerTrace, ...], signal: str) -> tuple[LayerTrace, ...]:
+def _recording(trace: Trace, patterns: tuple[str, ...], signal: str | None) -> tuple[LayerTrace, ...]:
     """The layers that recorded the signal; where none did, those that recorded anything, for the error to name it."""
-    recording = tuple(layer for layer in layers if layer.signals)
+    from rnnprobe.analysis import trace_statistics
+
+    recording = tuple(layer for layer in trace_statistics.layers(trace, patterns) if layer.signals)
     return tuple(layer for layer in recording if signal in layer.signals) or recording
 
 
@@ -162,7 +181,9 @@ def _slice(option: str, text: str | None, of: range, path: Path | None, owner: s
 
 def _units(layer: LayerTrace, signal: str, unit: tuple[int, ...], units: str | None, path: Path) -> tuple[int, ...]:
     """The units asked for; none where the liveliest are meant."""
-    size = layer.signals[signal].shape[-1] if signal in layer.signals else 0
+    from rnnprobe.analysis.trace_statistics import width
+
+    size = width(layer.signals[signal]) if signal in layer.signals else 0
     if units is not None and size:
         return tuple(_slice("--units", units, range(size), path))
     for number in unit:

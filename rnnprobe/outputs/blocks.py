@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from rnnprobe.outputs.output import Sink
 from rnnprobe.types import Block, Recording
@@ -63,3 +64,7 @@ class Tallied:
         """Counts and passes on."""
         self._tally.add(block)
         self._sink.write(block)
+
+    def verified(self, verification: Mapping[str, str | float | int]) -> None:
+        """Passes it on."""
+        self._sink.verified(verification)

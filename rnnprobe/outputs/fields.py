@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TypeAlias
 
@@ -36,6 +36,8 @@ class Field:
         lengths: `[sequence]`, where the second axis is time: past them the array holds NaN, or `layout.NO_ID`; else
             None.
         known: its values, where nothing has to be computed for them.
+        signal: whose values these are, at every step; empty for the others.
+        tensor: of an original graph, the tensor that the signal is; or empty.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Field:
     kind: str = ""
     lengths: NDArray[np.int64] | None = field(default=None, compare=False)
     known: Array | tuple[str, ...] | None = field(default=None, compare=False)
+    signal: str = ""
+    tensor: str = ""
 
     @property
     def row(self) -> int:
@@ -92,12 +96,12 @@ def groups(recording: Recording, dtype: str) -> tuple[Group, ...]:
     Args:
         dtype: of what is computed.
     """
-    paths = layout.paths(recording)
+    paths, attributes = layout.paths(recording), layout.group_attributes(recording)
     layers = (
         Group(
             paths[layer.name],
             layer_fields(recording, layer, dtype),
-            layout.layer_attributes(layer),
+            attributes[layer.name],
             layer.name in recording.lengths,
         )
         for layer in recording.layers
@@ -107,29 +111,49 @@ def groups(recording: Recording, dtype: str) -> tuple[Group, ...]:
 
 def layer_fields(recording: Recording, layer: Layer, dtype: str) -> tuple[Field, ...]:
     """The arrays of a layer: its signals, its lengths where they are its own, its initial and final states."""
-    shapes = signal_shapes(layer)
-    kinds = {signal.name: signal.kind for signal in signals(layer)}
-    axes = {name: (*_space(len(shape) - 1), _last(layer, shape[-1], name)) for name, shape in shapes.items()}
+    shapes, stored = signal_shapes(layer), layout.arrays(layer)
+    known = {signal.name: signal for signal in signals(layer)}
+    axes = dimensions(layer)
     lengths = recording.lengths_of(layer.name)
     extent = (recording.sequences, recording.steps_of(layer.name))
     return (
         *(
-            Field(name, ("sequence", "time", *axes[name]), (*extent, *shapes[name]), dtype, kinds[name], lengths)
+            Field(
+                stored[name],
+                ("sequence", "time", *axes[name]),
+                (*extent, *shapes[name]),
+                dtype,
+                known[name].kind,
+                lengths,
+                signal=name,
+                tensor=known[name].tensor,
+            )
             for name in recording.signals[layer.name]
         ),
         *([_lengths(layout.LENGTHS, lengths)] if layer.name in recording.lengths else ()),
         *(
-            Field(prefix + name, ("sequence", *axes[name]), (extent[0], *shapes[name]), dtype)
+            Field(prefix + stored[name], ("sequence", *axes[name]), (extent[0], *shapes[name]), dtype)
             for prefix in (layout.INITIAL, layout.FINAL)
             for name in layer.cell.states
         ),
     )
 
 
-def _last(layer: Layer, width: int, signal: str) -> str:
-    if width == layer.units:
+def dimensions(layer: Layer) -> dict[str, tuple[str, ...]]:
+    """Signal → what the axes of a step are called; within the layer, those of one name are of one size."""
+    space, parts = _space(len(layer.space)), layout.parts_of(layer)
+    found = {}
+    for name, shape in signal_shapes(layer).items():
+        own = shape[len(space) :]
+        inner = tuple(f"{parts[name]}_axis_{number}" for number in range(len(own) - 1))
+        found[name] = (*space, *inner, *(_last(layer, size, parts[name]) for size in own[-1:]))
+    return found
+
+
+def _last(layer: Layer, width: int, part: str) -> str:
+    if width == layer.sizes.get("units"):
         return "unit"
-    return "output" if width == layer.output_size else f"{signal}_unit"
+    return "output" if width == layer.sizes.get("output_size") else f"{part}_unit"
 
 
 def _space(rank: int) -> tuple[str, ...]:
@@ -154,7 +178,11 @@ def _inputs(recording: Recording) -> Iterator[Group]:
     yield Group(
         layout.INPUTS,
         (
-            _given(recording, recording.batches, lengths, recording.steps),
+            *(
+                [_given(recording, recording.batches, lengths, recording.steps)]
+                if layout.given(recording.batches)
+                else ()
+            ),
             _lengths(layout.LENGTHS, lengths),
             Field("names", ("sequence",), lengths.shape, "string", known=_names(recording)),
             *([Field("tokens", ("token",), (len(vocabulary),), "string", known=vocabulary)] if vocabulary else ()),
@@ -179,7 +207,7 @@ def _prefixed(one: Field, part: str, shared: bool) -> Field:
     """With axes that no other array has: xarray wants those of one name to be of one size, in the group above too."""
     kept = ("sequence", "time") if shared else ("sequence",)
     axes = tuple(axis if axis in kept else f"{part}_{axis}" for axis in one.dimensions)
-    return Field(one.name, axes, one.shape, one.dtype, one.kind, one.lengths, one.known)
+    return replace(one, dimensions=axes)
 
 
 def _given(recording: Recording, batches: Sequence[Batch], lengths: NDArray[np.int64], steps: int) -> Field:
@@ -239,10 +267,10 @@ def output_field(recording: Recording, outcome: Outcome, dtype: str) -> Field:
 def value_sizes(recording: Recording, dtype: str) -> dict[Key, int]:
     """Layer and signal → the bytes of its values, padding left out."""
     return {
-        (layer.name, one.name): one.value_bytes
+        (layer.name, one.signal): one.value_bytes
         for layer in recording.layers
         for one in layer_fields(recording, layer, dtype)
-        if one.kind
+        if one.signal
     }
 
 

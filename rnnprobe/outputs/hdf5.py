@@ -35,12 +35,25 @@ _DIMENSION_ONLY = "This is a netCDF dimension but not a netCDF variable."
 
 
 class _Hdf5Sink:
-    def __init__(self, worker: Worker[list[Piece]], places: Places) -> None:
+    """Hands pieces to the writer's thread.
+
+    Args:
+        worker: that thread.
+        places: where the arrays of blocks go.
+        verification: what the thread writes in the end.
+    """
+
+    def __init__(self, worker: Worker[list[Piece]], places: Places, verification: dict[str, str | float | int]) -> None:
         self._worker = worker
         self._places = places
+        self._verification = verification
 
     def write(self, block: Block) -> None:
         self._worker.put(list(self._places.pieces(block)))
+
+    def verified(self, verification: Mapping[str, str | float | int]) -> None:
+        self._verification.clear()
+        self._verification.update(verification)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +69,19 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
     """A sink that writes to an empty file; see `Output.open`."""
     groups = fields.groups(recording, settings.dtype)
     places = Places(recording, groups)
+    verification = dict(recording.verification)
 
     def fill(file: h5py.File, items: Iterator[list[Piece]]) -> None:
         arrays = _create(file, recording, groups, settings)
         for item in items:
             for piece in item:
                 _put(arrays[piece.key], piece)
+        _attach_attributes(file[layout.VERIFICATION], verification)
 
     with filling(descriptor, fill) as worker:
         for piece in pieces.input_pieces(recording):
             worker.put([piece])
-        yield _Hdf5Sink(worker, places)
+        yield _Hdf5Sink(worker, places, verification)
 
 
 def _create(
@@ -85,7 +100,7 @@ def _create(
         own = {name: scale for name, scale in scales.items() if name != "time" or not group.own_time}
         for field in group.fields:
             arrays[group.path, field.name] = _Place(_array(here, field, own, settings, shaper), field)
-    _attach_attributes(file.create_group(layout.VERIFICATION), recording.verification)
+    file.create_group(layout.VERIFICATION)
     return arrays
 
 
@@ -133,6 +148,8 @@ def _array(
         array.dims[axis].attach_scale(scales[name])
     if field.kind:
         array.attrs["kind"] = field.kind
+    if field.tensor:
+        array.attrs["tensor"] = layout.storable(field.tensor)
     if field.known is not None and len(field.known):
         array[:] = [layout.storable(text) for text in field.known] if field.dtype == "string" else field.known
     return array

@@ -12,7 +12,9 @@
 Axes are called (`rnnprobe.outputs.fields`):
 
     sequence, time       a layer whose steps are not those of the input has a `time` of its own in its group
-    unit                 the last axis of a signal; `output` where a projection makes it another size
+    unit                 the last axis of a signal that is as wide as the layer; `output` where a projection makes it
+                         another size, `<signal>_unit` where it is of a size of its own
+    <signal>_axis_0 …    of a signal with more axes, those before the last one
     position; row, column; depth, row, column
                          the extent of a convolutional layer, and of an input, in one, two and three dimensions
     feature              the last axis of an input and of an output; behind `time` where the model's convolutions have
@@ -20,25 +22,42 @@ Axes are called (`rnnprobe.outputs.fields`):
     <name>_time, <name>_feature …
                          of another input and of an output, whose axes share a scope with those of the others
 
-Format version 1 has signals of one axis a step, one input of numbers in a row, one timeline, and no outputs. A trace
-that needs no more is still written as version 1.
+Format version 1 has signals of one axis a step, one input of numbers in a row, one timeline, and no outputs. Version 2
+has the timelines, spaces, inputs and outputs above. Version 3 has what an original graph shows, too:
+
+    signals              of any number of axes behind `time`, also none (`[sequence, time]`; a state `[sequence]`), each
+                         of its own shape; of the kind `output`: what a cell emits, where that is no state
+    names                of signals that can't be what an array is called: each layer has the attributes `signals` and
+                         `arrays`, signal by signal its name and its array's, and `states` and `state_arrays`
+                         likewise, behind `initial_` and `final_`
+    tensors              the tensor of the graph that a signal is: the attribute `tensor` of an array in HDF5, and of
+                         a layer the attribute `tensors`, signal by signal, empty for those that are none
+    layers               of the cell `graph`, which an original graph computes and nothing rebuilds: without gates,
+                         and with the sizes that are known
+    /inputs/             neither x nor ids where nothing is known of what enters
+
+A trace is written as the first version that can hold it.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from typing import TypeAlias
 from urllib.parse import quote
 
 from rnnprobe import __version__
-from rnnprobe.types import Feed, Layer, Mask, OptionValue, Recording
+from rnnprobe.cells.layers import signal_shapes, signals
+from rnnprobe.types import Batch, Feed, Layer, Mask, OptionValue, Recording
 
 FORMAT = "rnnprobe-trace"
-FORMAT_VERSIONS = (1, 2)
+FORMAT_VERSIONS = (1, 2, 3)
+NAMED_SINCE = 3
+"""The version from which on a layer's attributes say what its arrays are called."""
 LAYERS = "layers"
 INPUTS = "inputs"
 OUTPUTS = "outputs"
@@ -55,9 +74,13 @@ SPACE = {1: ("position",), 2: ("row", "column"), 3: ("depth", "row", "column")}
 
 AttributeValue: TypeAlias = str | int | float | list[str] | list[int]
 _LONGEST = 200
-_AXES = ("sequence", "time", "feature", "token", *SPACE[1], *SPACE[3], *(f"axis_{number}" for number in range(32)))
+_MOST_AXES = 32
+"""HDF5 has no more."""
+_NUMBERED = tuple(f"axis_{number}" for number in range(_MOST_AXES))
+_AXES = ("sequence", "time", "feature", "token", *SPACE[1], *SPACE[3], *_NUMBERED)
 _TAKEN = frozenset(("x", "ids", LENGTHS, "names", "tokens", "attributes", *_AXES))
 """What else lies in the groups of inputs and outputs."""
+_TAKEN_BY_LAYERS = frozenset((LENGTHS, "attributes", "unit", *_AXES))
 
 
 def storable(text: str) -> str:
@@ -87,6 +110,22 @@ def flat(names: Iterable[str]) -> dict[str, str]:
     found = {name: "%2F".join(_component(part) for part in name.split("/")) for name in names}
     taken = _TAKEN | {f"{part}_{word}" for part in found.values() for word in _TAKEN}
     return {name: _begun(part) if part in taken else part for name, part in found.items()}
+
+
+def arrays(layer: Layer) -> dict[str, str]:
+    """Signal → what its array is called in the layer's group; none is called like another array or an axis there."""
+    parts = parts_of(layer)
+    taken = set(_TAKEN_BY_LAYERS) | {f"{part}_unit" for part in parts.values()}
+    taken |= {f"{part}_{axis}" for part in parts.values() for axis in _NUMBERED}
+    units = layer.sizes.get("units")
+    taken |= {"output"} if layer.sizes.get("output_size", units) != units else set()
+    return {name: _begun(part) if part in taken else part for name, part in parts.items()}
+
+
+def parts_of(layer: Layer) -> dict[str, str]:
+    """Signal → how the names of its own axes begin."""
+    found = {signal.name: "%2F".join(_component(part) for part in signal.name.split("/")) for signal in signals(layer)}
+    return {name: _begun(part) if part.startswith((INITIAL, FINAL)) else part for name, part in found.items()}
 
 
 def _begun(part: str) -> str:
@@ -133,6 +172,8 @@ def root_attributes(recording: Recording) -> dict[str, AttributeValue]:
 
 def _format_version(recording: Recording) -> int:
     """The first version that can say all of it."""
+    if not given(recording.batches) or any(_beyond_2(recording, layer) for layer in recording.layers):
+        return 3
     beyond = (
         recording.lengths
         or recording.outcomes
@@ -140,7 +181,26 @@ def _format_version(recording: Recording) -> int:
         or any(isinstance(value, tuple) for layer in recording.layers for value in layer.settings.values())
         or any(batch.beside or (batch.shape is not None and len(batch.shape) != 1) for batch in recording.batches)
     )
-    return FORMAT_VERSIONS[bool(beyond)]
+    return 2 if beyond else 1
+
+
+def _beyond_2(recording: Recording, layer: Layer) -> bool:
+    """Whether a layer, or one of the signals and states that are stored of it, needs version 3."""
+    held = {*recording.signals[layer.name], *layer.cell.states}
+    shapes, stored = signal_shapes(layer), arrays(layer)
+    return layer.cell.framework == "graph" or any(
+        signal.tensor
+        or signal.kind == "output"
+        or len(shapes[signal.name]) != len(layer.space) + 1
+        or stored[signal.name] != signal.name
+        for signal in signals(layer)
+        if signal.name in held
+    )
+
+
+def given(batches: Iterable[Batch]) -> bool:
+    """Whether the steps that enter are known: those of an input of which nothing is known hold no numbers."""
+    return not any(batch.shape is not None and not prod(batch.shape) for batch in batches)
 
 
 def _libraries() -> Mapping[str, str]:
@@ -153,22 +213,44 @@ def _libraries() -> Mapping[str, str]:
     return found
 
 
+def group_attributes(recording: Recording) -> dict[str, dict[str, AttributeValue]]:
+    """Layer → the attributes of its group: `layer_attributes`, and in version 3 what its arrays are called."""
+    found = {layer.name: layer_attributes(layer) for layer in recording.layers}
+    if _format_version(recording) < NAMED_SINCE:
+        return found
+    return {layer.name: found[layer.name] | _called(layer, recording.signals[layer.name]) for layer in recording.layers}
+
+
+def _called(layer: Layer, recorded: Sequence[str]) -> dict[str, AttributeValue]:
+    """What the arrays of a layer are called."""
+    stored = arrays(layer)
+    tensors = {signal.name: signal.tensor for signal in signals(layer)}
+    attributes: dict[str, AttributeValue] = {
+        "signals": [storable(name) for name in recorded],
+        "arrays": [stored[name] for name in recorded],
+        "states": [storable(name) for name in layer.cell.states],
+        "state_arrays": [stored[name] for name in layer.cell.states],
+    }
+    if any(tensors[name] for name in recorded):
+        attributes["tensors"] = [storable(tensors[name]) for name in recorded]
+    return attributes
+
+
 def layer_attributes(layer: Layer) -> dict[str, AttributeValue]:
     """What a reader needs to make sense of a layer's numbers; each option with its evidence.
 
     The keys are those of the rows of `rnnprobe.analysis.inspect`.
     """
+    cell = layer.cell
+    gates: dict[str, AttributeValue] = {"gate_order": list(cell.gates), "spelled": list(cell.spelled)}
     attributes: dict[str, AttributeValue] = {
         "name": storable(layer.name),
-        "cell": layer.cell.name,
-        "title": layer.cell.title,
-        "units": layer.units,
-        "input_size": layer.input_size,
-        "output_size": layer.output_size,
+        "cell": cell.name,
+        "title": storable(cell.title),
+        **{size: layer.sizes[size] for size in ("units", "input_size", "output_size") if size in layer.sizes},
         "direction": layer.direction,
         "scope": storable(layer.scope),
-        "gate_order": list(layer.cell.gates),
-        "spelled": list(layer.cell.spelled),
+        **({} if cell.framework == "graph" else gates),
         **_feed("fed_by", layer.feed),
         "feed_evidence": layer.feed.evidence,
     }

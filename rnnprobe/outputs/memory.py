@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from rnnprobe.outputs import fields, layout, pieces
 from rnnprobe.outputs.blocks import Tally
 from rnnprobe.outputs.casting import cast
 from rnnprobe.outputs.fields import Field, Group
+from rnnprobe.outputs.layout import AttributeValue
 from rnnprobe.outputs.pieces import Piece, Places
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array, Block, Layer, Recording
@@ -47,6 +49,10 @@ class MemorySink:
         self.tally.add(block)
         for piece in self._places.pieces(block):
             self._put(piece)
+
+    def verified(self, verification: Mapping[str, str | float | int]) -> None:
+        """Takes what was found when the run was compared with the original."""
+        self.trace = replace(self.trace, verification=dict(verification))
 
     def _put(self, piece: Piece) -> None:
         array = self._arrays[piece.key]
@@ -84,13 +90,16 @@ def _array(field: Field) -> Array:
 
 def _trace(recording: Recording, arrays: Mapping[str, Mapping[str, Array]]) -> Trace:
     """Arrays by group and name → a trace over them."""
-    paths = layout.paths(recording)
+    paths, attributes = layout.paths(recording), layout.group_attributes(recording)
     parts = layout.flat(outcome.name for outcome in recording.outcomes)
     return Trace(
         None,
         layout.root_attributes(recording),
         arrays[layout.INPUTS],
-        {layer.name: _layer(recording, layer, arrays[paths[layer.name]]) for layer in recording.layers},
+        {
+            layer.name: _layer(recording, layer, arrays[paths[layer.name]], attributes[layer.name])
+            for layer in recording.layers
+        },
         dict(recording.verification),
         {name: arrays[layout.OUTPUTS][part] for name, part in parts.items()},
         {outcome.name: outcome.lengths for outcome in recording.outcomes if outcome.lengths is not None},
@@ -98,13 +107,16 @@ def _trace(recording: Recording, arrays: Mapping[str, Mapping[str, Array]]) -> T
     )
 
 
-def _layer(recording: Recording, layer: Layer, arrays: Mapping[str, Array]) -> LayerTrace:
+def _layer(
+    recording: Recording, layer: Layer, arrays: Mapping[str, Array], attributes: Mapping[str, AttributeValue]
+) -> LayerTrace:
+    stored = layout.arrays(layer)
     return LayerTrace(
         layer.name,
-        layout.layer_attributes(layer),
-        {name: arrays[name] for name in recording.signals[layer.name]},
-        {state: arrays[layout.INITIAL + state] for state in layer.cell.states},
-        {state: arrays[layout.FINAL + state] for state in layer.cell.states},
+        attributes,
+        {name: arrays[stored[name]] for name in recording.signals[layer.name]},
+        {state: arrays[layout.INITIAL + stored[state]] for state in layer.cell.states},
+        {state: arrays[layout.FINAL + stored[state]] for state in layer.cell.states},
         recording.lengths_of(layer.name),
         layer.name in recording.lengths,
     )

@@ -9,7 +9,7 @@ padding is not written there at all.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -37,6 +37,7 @@ class _NpzSink:
         self._places = Places(recording, groups)
         self.arrays: dict[Key, Array] = {}
         self.steps: dict[Key, tuple[Field, int]] = {}
+        self.verification = recording.verification
         offset = 0
         for group in groups:
             for field in group.fields:
@@ -51,6 +52,9 @@ class _NpzSink:
         for piece in self._places.pieces(block):
             self.put(piece)
 
+    def verified(self, verification: Mapping[str, str | float | int]) -> None:
+        self.verification = verification
+
     def put(self, piece: Piece) -> None:
         """Stores a piece; of steps, as far as each sequence goes."""
         values, where = piece.values, "/".join(piece.key)
@@ -62,7 +66,7 @@ class _NpzSink:
         assert field.lengths is not None
         for number, length in enumerate(field.lengths[piece.first : piece.first + len(values)]):
             stop = min(int(length), piece.start + values.shape[1])
-            if stop > piece.start:
+            if stop > piece.start and field.row:
                 steps = cast(values[number, : stop - piece.start], field.dtype, where)
                 place = offset + ((piece.first + number) * field.shape[1] + piece.start) * field.row
                 _write_all(self._scratch, steps.data.cast("B"), place)
@@ -101,7 +105,7 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
         yield sink
         with archive(descriptor, settings.compress) as members:
             members.add_json("attributes", layout.root_attributes(recording))
-            members.add_json(layout.VERIFICATION, recording.verification)
+            members.add_json(layout.VERIFICATION, sink.verification)
             for group in groups:
                 if group.attributes:
                     members.add_json(f"{group.path}/attributes", group.attributes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,12 @@ class Sink(Protocol):
 
         Raises:
             CannotWrite: there is no room for it, or the device failed.
+        """
+
+    def verified(self, verification: Mapping[str, str | float | int]) -> None:
+        """Takes what was found when the run was compared with the original, in place of `Recording.verification`.
+
+        At most once, after the last block.
         """
 
 

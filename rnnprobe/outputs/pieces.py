@@ -37,7 +37,8 @@ def input_pieces(recording: Recording) -> Iterator[Piece]:
     """The steps of every input, a bounded stretch at a time, filled past the lengths."""
     parts = besides(recording)
     for batch in recording.batches:
-        yield from _batch_pieces(layout.INPUTS, batch.start, batch)
+        if layout.given([batch]):
+            yield from _batch_pieces(layout.INPUTS, batch.start, batch)
         for name, part in parts.items():
             yield from _batch_pieces(f"{layout.INPUTS}/{part}", batch.start, batch.beside[name])
 
@@ -64,6 +65,7 @@ class Places:
 
     def __init__(self, recording: Recording, found: Sequence[Group]) -> None:
         self._layers = layout.paths(recording)
+        self._arrays = {layer.name: layout.arrays(layer) for layer in recording.layers}
         self._outputs = layout.flat(outcome.name for outcome in recording.outcomes)
         self._fields: dict[Key, Field] = {(group.path, one.name): one for group in found for one in group.fields}
 
@@ -87,10 +89,10 @@ class Places:
         first = block.batch.start
         for layer, recorded in block.signals.items():
             for name, values in recorded.items():
-                yield Piece((self._layers[layer], name), first, block.start, values.swapaxes(0, 1))
+                yield Piece((self._layers[layer], self._arrays[layer][name]), first, block.start, values.swapaxes(0, 1))
         for prefix, states in ((layout.INITIAL, block.initial), (layout.FINAL, block.final)):
             for layer, ends in states.items():
                 for name, values in ends.items():
-                    yield Piece((self._layers[layer], prefix + name), first, 0, values)
+                    yield Piece((self._layers[layer], prefix + self._arrays[layer][name]), first, 0, values)
         for name, values in block.outcomes.items():
             yield Piece((layout.OUTPUTS, self._outputs[name]), first, 0, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from rnnprobe.outputs.trace import LayerTrace, Trace
 
 _ANY = 1 << 62
 """A number of steps that no length exceeds."""
+
+_Arrays: TypeAlias = dict[str, Grid]
 
 
 def build(path: Path, grids: Mapping[str, Grid], attributes: Mapping[str, Mapping[str, Any]]) -> Trace:
@@ -36,10 +38,11 @@ def build(path: Path, grids: Mapping[str, Grid], attributes: Mapping[str, Mappin
     for name in ("lengths", "names"):
         if name not in inputs or len(inputs[name].shape) != 1:
             raise BadInput(f"is damaged: {layout.INPUTS}/{name} is missing, or no vector", path=path)
-    lengths, steps = _check_inputs(path, layout.INPUTS, inputs)
+    named = root["format_version"] >= layout.NAMED_SINCE
+    lengths, steps = _check_inputs(path, layout.INPUTS, inputs, bare=named)
     if inputs["names"].shape != lengths.shape:
         raise BadInput(f"is damaged: {len(lengths)} sequences, and other numbers of lengths or names", path=path)
-    layers = _layers(path, grids, attributes, lengths, steps)
+    layers = _layers(path, grids, attributes, lengths, steps, named=named)
     outputs, output_lengths = _outputs(path, grids, attributes, len(lengths))
     if not layers and not outputs:
         raise BadInput("is damaged: it holds no layer", path=path)
@@ -114,9 +117,8 @@ def _check_format(path: Path, root: Mapping[str, Any]) -> None:
         )
     version = root.get("format_version")
     if version not in layout.FORMAT_VERSIONS:
-        known = " and ".join(map(str, layout.FORMAT_VERSIONS))
         raise BadInput(
-            f"is a trace of format version {version}, and this release reads {known}",
+            f"is a trace of format version {version}, and this release reads 1 to {layout.FORMAT_VERSIONS[-1]}",
             path=path,
             hint="a newer rnnprobe may read it",
         )
@@ -129,13 +131,21 @@ def _texts(value: Any) -> list[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
-def _check_inputs(path: Path, group: str, inputs: Mapping[str, Grid]) -> tuple[NDArray[np.int64], int]:
+def _check_inputs(
+    path: Path, group: str, inputs: Mapping[str, Grid], *, bare: bool = False
+) -> tuple[NDArray[np.int64], int]:
     """The lengths, and the number of steps.
+
+    Args:
+        bare: whether x and ids may both be missing.
 
     Raises:
         BadInput: the lengths are missing, or contradict the steps.
     """
     steps = inputs.get("ids") or inputs.get("x")
+    if steps is None and bare:
+        lengths = _check_lengths(path, group, inputs, "", (*inputs["names"].shape, _ANY))
+        return lengths, int(lengths.max(initial=0))
     if steps is None or len(steps.shape) < 2 or ("ids" in inputs and len(steps.shape) > 2):
         raise BadInput(f"is damaged: neither {group}/x nor ids, or of a wrong rank", path=path)
     if "ids" in inputs and steps.dtype.kind not in "iu":
@@ -170,6 +180,8 @@ def _layers(
     attributes: Mapping[str, Mapping[str, Any]],
     lengths: NDArray[np.int64],
     steps: int,
+    *,
+    named: bool,
 ) -> dict[str, LayerTrace]:
     """The layers by name, in the network's order.
 
@@ -179,7 +191,7 @@ def _layers(
     layers: dict[str, LayerTrace] = {}
     for group, own in attributes.items():
         if group.startswith(f"{layout.LAYERS}/") and "cell" in own:
-            layer = _layer(path, group, own, _below(group, grids), lengths, steps)
+            layer = _layer(path, group, own, _below(group, grids), lengths, steps, named=named)
             if layer.name in layers:
                 raise BadInput(f"holds two layers named {layer.name}", path=path)
             layers[layer.name] = layer
@@ -194,40 +206,86 @@ def _layer(
     own: Mapping[str, Grid],
     lengths: NDArray[np.int64],
     steps: int,
+    *,
+    named: bool,
 ) -> LayerTrace:
+    """A layer.
+
+    Args:
+        own: the arrays of its group.
+        lengths: of the input.
+        steps: likewise.
+        named: its attributes say what the arrays are called.
+    """
     space = attributes.get("space", [])
     if not isinstance(space, list) or not all(isinstance(size, int) for size in space):
         raise BadInput(f"is damaged: the attribute {group}@space is {space!r}, expected numbers", path=path)
+    signals, initial, final = (_called if named else _plain)(path, group, attributes, own)
     own_time = layout.LENGTHS in own
-    ends: dict[str, dict[str, Grid]] = {layout.INITIAL: {}, layout.FINAL: {}}
-    signals: dict[str, Grid] = {}
+    if own_time:
+        longest = int(own[layout.LENGTHS].whole().max(initial=0))
+        steps = max((grid.shape[1] for grid in signals.values() if len(grid.shape) > 1), default=longest)
+        lengths = _check_lengths(path, group, own, "", (len(lengths), steps))
+    for arrays, extent in ((signals, (len(lengths), steps)), (initial, (len(lengths),)), (final, (len(lengths),))):
+        for grid in arrays.values():
+            _check_array(path, grid, (*extent, *space), open_ended=named)
+    return LayerTrace(
+        _name(path, group, attributes),
+        attributes,
+        {name: Lazy(grid) for name, grid in signals.items()},
+        {name: Lazy(grid) for name, grid in initial.items()},
+        {name: Lazy(grid) for name, grid in final.items()},
+        lengths,
+        own_time,
+    )
+
+
+def _plain(
+    path: Path, group: str, attributes: Mapping[str, Any], own: Mapping[str, Grid]
+) -> tuple[_Arrays, _Arrays, _Arrays]:
+    """The signals, initial and final states of a layer, where arrays are called like them."""
+    ends: dict[str, _Arrays] = {layout.INITIAL: {}, layout.FINAL: {}}
+    signals: _Arrays = {}
     for name, grid in own.items():
         prefix = next((prefix for prefix in ends if name.startswith(prefix)), None)
         if prefix is not None:
             ends[prefix][name.removeprefix(prefix)] = grid
         elif len(grid.shape) > 1:  # else lengths, or a dimension scale
             signals[name] = grid
-    if own_time:
-        steps = max(
-            (grid.shape[1] for grid in signals.values()), default=int(own[layout.LENGTHS].whole().max(initial=0))
-        )
-        lengths = _check_lengths(path, group, own, "", (len(lengths), steps))
-    for prefix, extent in (("", (len(lengths), steps)), *((prefix, (len(lengths),)) for prefix in ends)):
-        for name, grid in (ends[prefix] if prefix else signals).items():
-            if grid.shape[:-1] != (*extent, *space) or grid.dtype.kind != "f":
-                words = ", ".join(map(str, (*extent, *space, "units")))
-                raise BadInput(
-                    f"is damaged: {group}/{prefix}{name} is {grid.words}, expected floats [{words}]", path=path
-                )
-    return LayerTrace(
-        _name(path, group, attributes),
-        attributes,
-        {name: Lazy(grid) for name, grid in signals.items()},
-        {name: Lazy(grid) for name, grid in ends[layout.INITIAL].items()},
-        {name: Lazy(grid) for name, grid in ends[layout.FINAL].items()},
-        lengths,
-        own_time,
-    )
+    return signals, ends[layout.INITIAL], ends[layout.FINAL]
+
+
+def _called(
+    path: Path, group: str, attributes: Mapping[str, Any], own: Mapping[str, Grid]
+) -> tuple[_Arrays, _Arrays, _Arrays]:
+    """The signals, initial and final states of a layer, where its attributes say what their arrays are called."""
+
+    def listed(names_key: str, arrays_key: str, prefix: str = "") -> _Arrays:
+        names, arrays = _texts(attributes.get(names_key)), _texts(attributes.get(arrays_key))
+        if len(names) != len(arrays):
+            raise BadInput(
+                f"is damaged: {group} has {len(names)} {names_key} and {len(arrays)} {arrays_key}", path=path
+            )
+        missing = [prefix + array for array in arrays if prefix + array not in own]
+        if missing:
+            raise BadInput(f"is damaged: {group}/{missing[0]} is missing", path=path)
+        return {name: own[prefix + array] for name, array in zip(names, arrays, strict=True)}
+
+    states = ("states", "state_arrays")
+    return listed("signals", "arrays"), listed(*states, layout.INITIAL), listed(*states, layout.FINAL)
+
+
+def _check_array(path: Path, grid: Grid, extent: tuple[int, ...], *, open_ended: bool) -> None:
+    """Holds an array against what is known of its shape.
+
+    Args:
+        extent: its first axes.
+        open_ended: any axes may follow, and not just one.
+    """
+    behind = grid.shape[len(extent) :]
+    if grid.shape[: len(extent)] != extent or (len(behind) != 1 and not open_ended) or grid.dtype.kind != "f":
+        words = ", ".join(map(str, (*extent, "…" if open_ended else "units")))
+        raise BadInput(f"is damaged: {grid.name} is {grid.words}, expected floats [{words}]", path=path)
 
 
 def _name(path: Path, group: str, attributes: Mapping[str, Any]) -> str:

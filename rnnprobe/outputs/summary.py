@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -32,13 +32,14 @@ class SignalSummary:
         signal: its name.
         kind: as in `Signal.kind`.
         shape: sequences, steps of the longest, what a step has.
+        space: how many axes of a step are those of a convolutional layer's extent.
         values: how many were computed: those within the lengths.
         nan: how many of these are NaN: at steps that a layer skips, or because something went wrong.
         min, max, mean: of the others; NaN where there are none.
         saturated: shares of gate values at the lower and at the upper bound of their activation, or None where it has
             no bounds or the signal is no gate.
-        heat: `[groups of units, stretches of time]`, means over both, over the sequences and over space; NaN where
-            nothing is.
+        heat: `[groups of units, stretches of time]`, means over both, over the sequences and over all axes of a step
+            but the last; NaN where nothing is.
     """
 
     layer: str
@@ -52,6 +53,7 @@ class SignalSummary:
     mean: float
     saturated: tuple[float, float] | None
     heat: Array
+    space: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ class SummarySink:
 
     Args:
         recording: what is going to come.
+
+    Attributes:
+        tally: counts what came.
+        verification: what was compared with the original, or why nothing was.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -90,6 +96,11 @@ class SummarySink:
         }
         self._outcomes = {outcome.name: _RunningOutcome(outcome, recording.sequences) for outcome in recording.outcomes}
         self.tally = Tally(recording)
+        self.verification = recording.verification
+
+    def verified(self, verification: Mapping[str, str | float | int]) -> None:
+        """Takes what was found when the run was compared with the original."""
+        self.verification = verification
 
     def write(self, block: Block) -> None:
         """Adds a block to the figures."""
@@ -185,8 +196,8 @@ class _Running:
 
     def __init__(self, layer: Layer, signal: Signal, recording: Recording) -> None:
         shape = signal_shapes(layer)[signal.name]
-        steps, size = recording.steps_of(layer.name), shape[-1]
-        self._layer, self._signal = layer.name, signal
+        steps, size = recording.steps_of(layer.name), shape[-1] if shape else 1
+        self._layer, self._signal, self._space = layer.name, signal, len(layer.space)
         self._shape = (recording.sequences, steps, *shape)
         self._bounds = _bounds(layer, signal)
         self._figures = _Figures()
@@ -198,9 +209,9 @@ class _Running:
         self._counts = np.zeros((columns, rows))
 
     def add(self, steps: Array, inside: Array, values: Array) -> None:
-        """Adds `values` `[time, batch, …, size]`, of which those of `inside` `[time, batch]` count."""
-        places = prod(values.shape[2:-1])
-        values = values.reshape(len(steps), -1, values.shape[-1])
+        """Adds `values` `[time, batch, …, size]` or `[time, batch]`; those of `inside` `[time, batch]` count."""
+        places, size = prod(values.shape[2:-1]), values.shape[-1] if values.ndim > 2 else 1
+        values = values.reshape(len(steps), -1, size)
         present = ~np.isnan(values) & np.repeat(inside, places, axis=1)[..., None]
         each = values.sum(axis=1, where=present, dtype=np.float64)
         self._figures.add(values, present, int(inside.sum()) * places * values.shape[2], float(each.sum()))
@@ -234,6 +245,7 @@ class _Running:
             mean,
             shares,
             heat.T,
+            self._space,
         )
 
 

@@ -24,8 +24,8 @@ class LayerTrace:
         name: of the layer.
         attributes: cell, units, direction, gate order, every option and its evidence …, as in the file.
         signals: name → `[sequence, time, unit]`, of a convolutional layer `[sequence, time, row, column, unit]` and the
-            like; NaN past a sequence's length.
-        initial: state → `[sequence, unit]`, or `[sequence, row, column, unit]`.
+            like, of one number a step `[sequence, time]`; NaN past a sequence's length.
+        initial: state → `[sequence, unit]`, or whatever a step of it has behind `[sequence`.
         final: likewise, after the last valid step.
         lengths: `[sequence]`: its valid steps.
         own_time: its steps are not those of the input.
@@ -48,9 +48,10 @@ class Trace:
         path: the file, or None.
         attributes: where it comes from.
         inputs: `x` `[sequence, time, feature]` (or another number of axes behind time) or `ids` `[sequence, time]`;
-            `lengths`, `names`, and `tokens` by id where the input was text.
+            `lengths`, `names`, and `tokens` by id where the input was text. Neither x nor ids where nothing is known of
+            what entered.
         layers: by name, in the network's order.
-        verification: what was compared with the original.
+        verification: `status` (`verified`, `not verified`, `differs`), `reason`, and the figures of the comparison.
         outputs: what the model gave in the end, by the output's name, `[sequence, time, …]`, NaN past a sequence's
             length, or `[sequence, …]`; empty where it was not recorded.
         output_lengths: `[sequence]`, the valid steps of those outputs that have steps.
@@ -79,7 +80,8 @@ class Trace:
     @property
     def steps(self) -> int:
         """The time axis: the longest length."""
-        return self.inputs["ids" if "ids" in self.inputs else "x"].shape[1]
+        given = self.inputs.get("ids", self.inputs.get("x"))
+        return int(self.lengths.max(initial=0)) if given is None else given.shape[1]
 
     @property
     def first_step(self) -> int:

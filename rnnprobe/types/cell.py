@@ -39,7 +39,8 @@ class Weight:
         role: its name in reports and in `Layer.weights`.
         names: the names below the cell's scope, one for each naming era.
         shape: a formula of `input_size`, `units` and `output_size` for each axis.
-        parts: the blocks in it, stacked along the last axis but one; along that of a vector.
+        parts: the blocks in it, stacked along the last axis but one; along that of a vector. None where it takes no
+            part in the equations.
         optional: the cell works without it.
     """
 
@@ -56,17 +57,20 @@ class Signal:
 
     Attributes:
         name: `h`, `c`, `f`, `f_pre` …
-        kind: `state` (goes on to the next step), `gate` (after its activation), `pre` (before it), `inner` (neither).
-        size: a formula of the layer's sizes.
+        kind: `state` (goes on to the next step), `output` (what the cell emits, where that is no state), `gate` (after
+            its activation), `pre` (before it), `inner` (none of these).
+        size: a formula of the layer's sizes; several with commas where it has more axes; empty where it is one number.
         needs: the role of the weight without which there is no such signal, or empty.
         activation: of a gate, the option that names the activation it went through.
+        tensor: of an original graph, the tensor that it is; empty for what a cell of ours computes.
     """
 
     name: str
-    kind: Literal["state", "gate", "pre", "inner"]
+    kind: Literal["state", "output", "gate", "pre", "inner"]
     size: str = "units"
     needs: str = ""
     activation: str = ""
+    tensor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +99,27 @@ class Cell:
     Attributes:
         name: unique among `rnnprobe.cells.CELLS`.
         title: for the reports.
-        framework: `tf1`, `keras` or `sonnet`: whose storage the weights follow.
+        framework: whose storage the weights follow; `graph`: none is rebuilt, an original graph computes it.
         scopes: the variable scopes that TensorFlow 1 gave it, in each era (without a `_1` suffix).
         classes: the class names that a Keras config or a name scope knows it by.
         weights: what it stores.
         gates: in stored order.
         spelled: the writer's own letters for `gates`.
         order: the gates in the order in which the equations split a part; each group is an array of its own.
-        signals: what `step` returns, states first.
+        signals: what `step` returns, states first; `h`, what the cell emits, is among them.
         options: what the weights can't say.
         project: `project(xp, w, x, options)`: what needs no recurrence, for all steps at once. `x` is
             `[..., input_size]`; returns `[..., k]`.
         space: of a convolutional cell, `space(shape, sizes, options)`: the extent of its states in space for input
             steps of this shape; else None.
+        relations: pairs of a size and the formula that it equals besides those of the shapes:
+            `("units", "groups * group_units")`.
+        prepare: `prepare(w)`: of the parts as stored, those that the equations take (a mask applied, a norm), where
+            that needs the weights alone; else None.
+        emits: the signal that a layer passes on: `h`, but for a wrapped cell whose wrapper makes something else of it,
+            `y`.
+        wraps: of a wrapped cell (`rnnprobe.cells.wrappers`), the cell inside, whose name it bears; else None.
+        start: of a cell whose states start from weights, `start(w)`: state → `[*shape]`; zeros where it says nothing.
         step: `step(xp, w, z, state, options)`: one step. `z` is `[batch, k]`, one step of what `project` returned;
             `state` maps each state to `[batch, size]`; returns every signal by name, the new states among them.
             `w` is what `rnnprobe.cells.slices.assemble` returns.
@@ -115,7 +127,7 @@ class Cell:
 
     name: str
     title: str
-    framework: Literal["tf1", "keras", "sonnet"]
+    framework: Literal["tf1", "keras", "sonnet", "addons", "magenta", "graph"]
     scopes: tuple[str, ...]
     classes: tuple[str, ...]
     weights: tuple[Weight, ...]
@@ -127,6 +139,11 @@ class Cell:
     project: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, OptionValue]], Any]
     step: Callable[[Xp, Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, OptionValue]], dict[str, Any]]
     space: Callable[[tuple[int, ...], Mapping[str, int], Mapping[str, OptionValue]], tuple[int, ...]] | None = None
+    relations: tuple[tuple[str, str], ...] = ()
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    emits: str = "h"
+    wraps: Cell | None = None
+    start: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
 
     @property
     def states(self) -> tuple[str, ...]:

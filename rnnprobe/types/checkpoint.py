@@ -27,6 +27,7 @@ class Tensor:
         dtype: NumPy's name of the dtype (`float32`, `bfloat16`, `string` …), also of those that can't be loaded.
         read: `read(rows)` returns the array, or the rows of it along its first axis. Called through `load` alone.
         problem: why the values can't be loaded (an unsupported dtype, a data file that is missing), or empty.
+        pieces: of one made of several stored tensors, their names; else empty.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Tensor:
     dtype: str
     read: Callable[[slice], Array]
     problem: str = ""
+    pieces: tuple[str, ...] = ()
 
     def load(self, rows: slice = ALL) -> Array:
         """The values, or those of `rows` along the first axis, reading these rows' own bytes alone.

@@ -57,17 +57,18 @@ def show(
     if outcomes:
         stream.write("\n" if layers else "")
         terminal.show([trace_reports.outcomes(outcomes)], command="trace", as_json=False, stream=stream)
-    stream.write("\n")
-    terminal.show([verification], command="trace", as_json=False, stream=stream)
+    if verified:
+        stream.write("\n")
+        terminal.show([verification], command="trace", as_json=False, stream=stream)
 
 
 def maps(summaries: Sequence[SignalSummary], where: Screen) -> list[Text]:
-    """A small heat map of each state and gate: groups of units over stretches of time, each scaled to itself."""
+    """A small heat map of each state, output and gate: groups of units over stretches of time, scaled to itself."""
     from rich.text import Text
 
     lines: list[Text] = []
     for one in summaries:
-        if one.kind not in ("state", "gate") or not np.isfinite(one.heat).any():
+        if one.kind not in ("state", "output", "gate") or not np.isfinite(one.heat).any():
             continue
         measure = Scale(*scale(one.heat, gate=one.kind == "gate"), where)
         lines.append(Text.assemble((f"{one.signal}  ", "bold"), measure.legend()))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnprobe.analysis import words
 from rnnprobe.analysis.trace_statistics import Profile, is_gate, liveliest, profile, scale
+from rnnprobe.analysis.trace_statistics import width as width_of
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array
 from rnnprobe.views import heatmap
@@ -26,6 +28,8 @@ _WIDEST = 10
 _FEWEST = 4
 """Steps that always fit beside each other."""
 _INDENT = 2
+_WIDTH = 8
+"""Columns of a cell that stands alone in its line."""
 
 
 def over_steps(
@@ -50,7 +54,7 @@ def over_steps(
 
     spelled = not layer.own_time and len(span) <= PANELS * where.width
     tokens = trace.text(sequence, span.start, span.stop) if spelled else None
-    size = layer.signals[signal].shape[-1] if signal in layer.signals else 0
+    size = width_of(layer.signals[signal]) if signal in layer.signals else 0
     width = min(_cell_width(tokens, where), _columns(size, _FEWEST, where))
     fit = _columns(size, width, where)
     if len(span) > PANELS * fit:
@@ -59,14 +63,51 @@ def over_steps(
     found = profile(trace, layer, signal, sequence, span, len(span) if len(span) <= PANELS * fit else fit, at)
     shown = units or liveliest(found, top)
     measure = _measure(layer, found, shown, where)
-    left = size - len(shown)
-    more = f"{left:,} more {'units' if left > 1 else 'unit'}: --units A:B, --unit N, --top K"
     return [
         Text(),
         *_title(trace, found, measure),
         *_map(found, shown, tokens, measure, width),
-        *([Text(" " * _INDENT + more, "italic")] if left and not units else []),
+        *_more(size, shown, units),
     ]
+
+
+def at_once(
+    trace: Trace,
+    layer: LayerTrace,
+    signal: str,
+    sequence: int,
+    units: Sequence[int],
+    top: int,
+    where: Screen,
+    at: tuple[int, ...] = (),
+) -> list[Text]:
+    """The values of what has no steps: a unit a line.
+
+    Args:
+        units: which ones; none: the `top` largest.
+        at: as in `profile`.
+    """
+    from rich.text import Text
+
+    found = profile(trace, layer, signal, sequence, range(1), 1, at)
+    size = found.bins.shape[0]
+    shown = units or liveliest(found, top)
+    measure = _measure(layer, found, shown, where)
+    lines = [Text(), *_title(trace, found, measure, steps=False)]
+    for unit in shown:
+        value = found.bins[unit]
+        label = (f"{unit:>{_label(size) - 1}} ", "dim")
+        lines.append(Text.assemble(label, measure.cells(value, _WIDTH), f" {words.precise(float(value[0]))}"))
+    return [*lines, *_more(size, shown, units)]
+
+
+def _more(size: int, shown: Sequence[int], units: Sequence[int]) -> list[Text]:
+    """What says that there are more units, where none were asked for."""
+    from rich.text import Text
+
+    left = size - len(shown)
+    more = f"{left:,} more {'units' if left > 1 else 'unit'}: --units A:B, --unit N, --top K"
+    return [Text(" " * _INDENT + more, "italic")] if left and not units else []
 
 
 def over_text(
@@ -119,7 +160,7 @@ def _label(units: int) -> int:
     return len(str(max(units - 1, 0))) + _INDENT + 1
 
 
-def _title(trace: Trace, found: Profile, measure: Scale, unit: int | None = None) -> list[Text]:
+def _title(trace: Trace, found: Profile, measure: Scale, unit: int | None = None, *, steps: bool = True) -> list[Text]:
     """What is shown, and its scale."""
     from rich.text import Text
 
@@ -127,7 +168,7 @@ def _title(trace: Trace, found: Profile, measure: Scale, unit: int | None = None
     parts = [
         found.signal if unit is None else f"{found.signal} of unit {unit}",
         f"sequence {found.sequence}" + ("" if name == str(found.sequence) else f" ({plain(name)})"),
-        f"steps {found.start}:{found.stop}",
+        *([f"steps {found.start}:{found.stop}"] if steps else []),
     ]
     if found.space:
         extent = " × ".join(map(str, found.space))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from rnnprobe.analysis import verification
-from rnnprobe.analysis.verification import compare, first_beyond, refuse_foreign, report
+from rnnprobe.analysis.verification import Comparer, compare, first_beyond, refuse_foreign, report
 from rnnprobe.cells import CELLS
 from rnnprobe.errors import BadInput
-from rnnprobe.types import Batch, Block
+from rnnprobe.types import Batch, Block, Signal
 
 from ..cells.made import layer, network
 
@@ -170,6 +170,95 @@ def test_outputs_and_final_states():
     assert by_name["lstm", "final h"].first == (3, None)
     assert found.missing == ("output other was not compared: [2, 2, 3] here, [2, 5, 3] from the original",)
     assert first_beyond(found).startswith("lstm final h first at sequence 3;")
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_blocks_are_handed_on_as_they_are(size):
+    ours, expected = pair(size=size)
+    comparer = Comparer((LSTM, BACK), 0.0)
+    passed = comparer.over(iter(ours), iter(expected))
+    assert next(passed) is ours[0]
+    early = comparer.comparison.compared
+    assert 0 < early < compare(ours, expected, (LSTM, BACK), 0.0).compared
+    assert list(passed) == ours[1:]
+    assert comparer.comparison == compare(ours, expected, (LSTM, BACK), 0.0)
+
+
+def test_an_original_that_ends_early_is_a_fault():
+    ours, expected = pair()
+    with pytest.raises(RuntimeError, match="nothing of the batch at 3"):
+        compare(ours, expected[:1], (LSTM, BACK), 1e-5)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("differs", [False, True])
+def test_an_original_that_fails(after, differs):
+    ours, expected = pair()
+    if differs:
+        expected[0].signals["lstm"]["c"] = expected[0].signals["lstm"]["c"] + 1
+
+    def failing():
+        yield from expected[:after]
+        raise BadInput("the operation Foo failed", path="model.pb")
+
+    comparer = Comparer((LSTM, BACK), 1e-5)
+    with pytest.raises(BadInput, match="Foo failed"):
+        list(comparer.over(ours, failing()))
+    comparer = Comparer((LSTM, BACK), 1e-5)
+    assert list(comparer.over(ours, failing(), forgiving=True)) == ours
+    found = comparer.comparison
+    assert not found.agrees
+    said = verification.verification(found)
+    assert said["status"] == ("differs" if differs and after else "not verified")
+    assert "the original could not be run to its end: model.pb: the operation Foo failed" in said["reason"]
+
+
+def test_what_a_difference_is_of():
+    ours, expected = pair()
+    outcome = np.ones((2, 5, 3), "f")
+    expected[1] = replace(expected[1], outcomes={"final h": outcome})
+    ours[-1] = replace(ours[-1], outcomes={"final h": outcome}, final={"lstm": {"h": np.ones((2, 4), "f")}})
+    kinds = {(one.kind, one.layer, one.name) for one in compare(ours, expected, (LSTM, BACK), 1e-5).differences}
+    assert kinds >= {("final", "lstm", "h"), ("output", "final h", ""), ("signal", "lstm", "h")}
+
+
+def test_signals_of_any_shape():
+    one = batch(3, 7)
+    random = np.random.default_rng(0)
+    signals = {"n": random.normal(size=(7, 3)), "m": random.normal(size=(7, 3, 2, 4)), "other": np.zeros((7, 3, 5))}
+    final = {"n": random.normal(size=3)}
+    changed = {name: values.copy() for name, values in signals.items()}
+    changed["n"][4, 2] += 1
+    changed["m"][5, 1, 1, 3] += 1
+    changed["other"] = np.zeros((7, 3, 6))
+    expected = Block(one, 0, {"lstm": signals}, final={"lstm": final})
+    found = compare([replace(expected, signals={"lstm": changed})], [expected], (LSTM,), 1e-5)
+    assert rows(found)["lstm", "n"].where == (2, 4, ())
+    assert rows(found)["lstm", "m"].where == (1, 5, (1, 3))
+    assert rows(found)["lstm", "final n"].compared == 3
+    assert found.missing == ("lstm other was not compared: [3, 6] here, [3, 5] from the original",)
+    (report_of_signals, _) = report(found, verification.verification(found))
+    assert [row["unit"] for row in report_of_signals.rows] == [None, [1, 3], None]
+
+
+def test_the_cause_within_a_step_comes_first_whatever_the_names():
+    cell = replace(LSTM.cell, signals=(Signal("m", "state"), Signal("a", "inner"), Signal("zz", "pre")))
+    one = batch(1, 3)
+    signals = {name: np.zeros((3, 1, 2)) for name in ("m", "a", "zz")}
+    wrong = {name: values + 1 for name, values in signals.items()}
+    found = compare(
+        [Block(one, 0, {"lstm": wrong})], [Block(one, 0, {"lstm": signals})], (replace(LSTM, cell=cell),), 0.1
+    )
+    assert first_beyond(found).startswith("lstm zz first")
+
+
+def test_the_tolerance_is_that_of_what_the_original_is():
+    assert verification.tolerance(network(LSTM)) == 1e-5
+    assert verification.tolerance(network(layer(BY_NAME["gru"]))) == 1e-4
+
+
+def test_the_words_of_what_was_not_verified():
+    assert verification.unverified("why") == {"status": "not verified", "reason": "why"}
 
 
 def test_nothing_compared_is_not_verified():

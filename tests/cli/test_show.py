@@ -16,7 +16,7 @@ import pytest
 from rnnprobe import outputs
 
 from ..conftest import Done
-from ..outputs.recordings import blocks, layer, outcome, recording, whole
+from ..outputs.recordings import blocks, foreign, layer, outcome, recording, unseen, whole
 
 Run = Callable[..., Done]
 WHAT = recording(
@@ -218,6 +218,99 @@ def test_slips_of_places_and_steps(arguments: tuple[str, ...], message: str, hin
     first, *rest = done.err.splitlines()
     assert message in first
     assert hint in "\n".join(rest)
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",)])
+def test_an_output_over_its_steps(rich: Path, run: Run, extra: tuple[str, ...]) -> None:
+    done = run("show", rich, "--output", "tags", "--steps", "105:110", *extra)
+    assert (done.status, done.err) == (0, "")
+    if not extra:
+        assert "tags: output, sequence 0 (s0), steps 105:110" in done.out
+        assert "encoder:" not in done.out
+        return
+    document = json.loads(done.out)
+    assert [(row["layer"], row["signal"], row["start"], row["stop"]) for row in document["units"]] == [
+        ("tags", "output", 105, 110)
+    ] * 2
+    values = RICH_ARRAYS[""]["tags"][0, 5:10]
+    assert {row["unit"]: row["values"] for row in document["units"]} == {
+        unit: values[:, unit].tolist() for unit in range(2)
+    }
+    assert len(document["tokens"][0]["tokens"]) == 5
+
+
+def test_a_unit_of_an_output_on_its_text(rich: Path, run: Run) -> None:
+    done = run("show", rich, "--output", "tags", "--unit", 1)
+    assert "tags: output of unit 1, sequence 0 (s0), steps 100:130" in done.out
+
+
+def test_an_output_without_steps(rich: Path, run: Run) -> None:
+    done = run("show", rich, "--output", "dense", "--sequence", "s1")
+    assert (done.status, done.err) == (0, "")
+    assert "dense: output, sequence 1 (s1)\n" in done.out
+    values = RICH_ARRAYS[""]["dense"][1]
+    shown = [line.split() for line in done.out.splitlines()[-5:]]
+    order = np.argsort(-np.abs(values))
+    assert [int(words[0]) for words in shown] == order.tolist()
+    assert [float(words[-1]) for words in shown] == pytest.approx(values[order].tolist(), rel=1e-3)
+    (row,) = json.loads(run("show", rich, "--output", "dense", "--unit", 3, "--json").out)["units"]
+    assert row["values"] == [RICH_ARRAYS[""]["dense"][0, 3]]
+
+
+def test_a_picture_alone(rich: Path, run: Run) -> None:
+    whole_text, picture = (run("show", rich, "--layer", "pooled", *more).out for more in ((), ("-q",)))
+    assert picture.lstrip("\n").startswith("pooled: h")
+    assert whole_text.endswith(picture)
+    assert json.loads(run("show", rich, "-q", "--json").out)["layers"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("--output", "x"), "no output is called 'x'", "dense\ntags"),
+        (("--output", "dense", "--layer", "conv"), "--output shows no layers", "leave --layer"),
+        (("--output", "dense", "--signal", "h"), "--output shows no layers", "leave --layer"),
+        (("--output", "dense", "--unit", "5"), "dense has no unit 5", "0 … 4"),
+    ],
+)
+def test_slips_of_outputs(arguments: tuple[str, ...], message: str, hint: str, rich: Path, run: Run) -> None:
+    done = run("show", rich, *arguments)
+    assert (done.status, done.out) == (2, "")
+    first, *rest = done.err.splitlines()
+    assert message in first
+    assert all(word in "\n".join(rest) for word in hint.split("\n"))
+
+
+@pytest.fixture(scope="module", params=[".h5", ".npz"])
+def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recurrence of a graph without h, and with names and shapes of its own; of its input nothing is known."""
+    path = tmp_path_factory.mktemp("loop") / f"t{request.param}"
+    what = unseen(recording([foreign("loop", {"count": (), "memory": (2, 3), "unit": (4,)}), layer("lstm")], [[6, 2]]))
+    with outputs.open(path, what) as sink:
+        for block in blocks(what, whole(what)):
+            sink.write(block)
+        sink.verified({"status": "differs", "reason": "lstm c first at sequence 0, step 3", "largest": 0.5})
+    return path
+
+
+def test_a_recurrence_of_a_graph(loop: Path, run: Run) -> None:
+    done = run("show", loop)
+    assert (done.status, done.err) == (0, "")
+    assert "loop: count, sequence 0 (s0), steps 0:6" in done.out
+    assert "lstm: h, sequence 0" in done.out
+    assert "differs: lstm c first at sequence 0, step 3" in done.out
+    assert "while loop" in done.out
+    document = json.loads(run("show", loop, "--signal", "memory", "--at", 1, "--json").out)
+    assert [row["units"] for row in document["layers"]] == [None, 3]
+    assert [(row["signal"], row["unit"], row["at"]) for row in document["units"]] == [
+        ("memory", row["unit"], [1]) for row in document["units"]
+    ]
+    assert document["verification"] == [
+        {"status": "differs", "reason": "lstm c first at sequence 0, step 3", "largest": 0.5}
+    ]
+    assert run("show", loop, "--signal", "unit", "--unit", 3).status == 0
+    done = run("show", loop, "--signal", "count", "--unit", 1)
+    assert (done.status, "loop has no unit 1" in done.err) == (2, True)
 
 
 def test_outputs_alone(tmp_path: Path, run: Run) -> None:

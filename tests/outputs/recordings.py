@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from rnnprobe.cells import CELLS
+from rnnprobe.cells import foreign as graph
 from rnnprobe.cells.layers import defaults, signal_shapes, signals
-from rnnprobe.types import Array, Batch, Block, Direction, Feed, Layer, Outcome, Recording, Tensor, Value
+from rnnprobe.types import Array, Batch, Block, Direction, Feed, Layer, Outcome, Recording, Signal, Tensor, Value
 
 BY_NAME = {cell.name: cell for cell in CELLS}
 
@@ -27,6 +28,25 @@ def layer(
     weights = {"projection": Tensor("p", (units, output_size), "float32", np.zeros)} if output_size else {}
     options = defaults(BY_NAME[cell], {"activation": Value("tanh", "graph")})
     return Layer(name, f"scope/{name}", BY_NAME[cell], weights, sizes, options, direction, Feed(), space=space)
+
+
+def foreign(name: str, shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str] | None = None) -> Layer:
+    """A recurrence of an original graph, with signals of these shapes; `inner`, and a tensor, unless `kinds` says."""
+    signals = [
+        Signal(key, (kinds or {}).get(key, "inner"), ",".join(map(str, shape)), tensor=f"{name}/while/{key}:0")
+        for key, shape in shapes.items()
+    ]
+    return Layer(name, "", graph.foreign("while loop", signals), {}, {}, {}, feed=Feed(()))
+
+
+def unseen(what: Recording) -> Recording:
+    """The same, with an input of which nothing is known."""
+
+    def load(batch: Batch) -> Callable[[int, int], Array]:
+        return lambda start, stop: np.zeros((len(batch.names), stop - start, 0), np.float32)
+
+    batches = tuple(replace(batch, shape=(0,), load=load(batch)) for batch in what.batches)
+    return replace(what, batches=batches)
 
 
 def recording(
@@ -86,7 +106,7 @@ def outcome(name: str, shape: tuple[int, ...], lengths: Sequence[int] | None = N
 
 
 def whole(what: Recording, seed: int = 7) -> dict[str, dict[str, Array]]:
-    """Layer → signal → `[sequence, time, …]`, NaN past the lengths; `initial_…` and `final_…` `[sequence, …]`.
+    """Layer → signal → `[sequence, time, …]`, NaN past the lengths; `initial …` and `final …` `[sequence, …]`.
 
     The model's outputs stand under an empty name.
     """
@@ -101,7 +121,7 @@ def whole(what: Recording, seed: int = 7) -> dict[str, dict[str, Array]]:
             own[name] = random.uniform(low, 1, (what.sequences, steps, *shapes[name])).astype(np.float32)
             own[name][np.arange(steps) >= lengths[:, None]] = np.nan
         for name in each.cell.states:
-            for prefix in ("initial_", "final_"):
+            for prefix in ("initial ", "final "):
                 own[prefix + name] = random.normal(size=(what.sequences, *shapes[name])).astype(np.float32)
     for one in what.outcomes:
         extent = (what.sequences, *(() if one.lengths is None else (int(one.lengths.max(initial=0)),)))
@@ -161,8 +181,8 @@ def _stretches(
                 }
                 for each in layers
             },
-            _states(layers, arrays, "initial_", rows) if number == 0 else {},
-            _states(layers, arrays, "final_", rows) if number == len(starts) - 1 else {},
+            _states(layers, arrays, "initial ", rows) if number == 0 else {},
+            _states(layers, arrays, "final ", rows) if number == len(starts) - 1 else {},
         )
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, CannotWrite, RnnprobeError
 from rnnprobe.outputs import Output, Trace
+from rnnprobe.outputs.layout import storable
 from rnnprobe.types import Array, Block, Feed, Mask, Recording, Value
-from tests.outputs.recordings import blocks, layer, outcome, recording, whole
+from tests.outputs.recordings import blocks, foreign, layer, outcome, recording, unseen, whole
 
 CONVOLUTIONAL = layer("conv", "lstm", 2, space=(3, 2))
 LAYERS = (
@@ -44,8 +45,8 @@ def recorded(trace: Trace) -> Arrays:
             key: np.asarray(values)
             for key, values in (
                 *one.signals.items(),
-                *((f"initial_{state}", values) for state, values in one.initial.items()),
-                *((f"final_{state}", values) for state, values in one.final.items()),
+                *((f"initial {state}", values) for state, values in one.initial.items()),
+                *((f"final {state}", values) for state, values in one.final.items()),
             )
         }
         for name, one in trace.layers.items()
@@ -158,6 +159,109 @@ def test_in_memory_with_timelines_spaces_and_outputs(what: Recording, stretch: i
         for block in blocks(what, arrays, stretch):
             sink.write(block)
     check_rich(sink.trace, what, arrays)
+
+
+SIGNAL_NAMES = st.text(st.characters(exclude_characters="/"), max_size=4) | st.sampled_from(
+    ["h", "c", "unit", "output", "lengths", "attributes", "time", "row", "axis_0", "h_unit", "unit_unit", "h_axis_0",
+     "initial_h", "final_c", "initial_h_unit", "%", "%75nit", ".", "..", "Sigmoid_1.0", "n" * 300, "n" * 299 + "m"]
+)  # fmt: skip
+
+
+@st.composite
+def general(draw: st.DrawFn) -> Recording:
+    """Recordings with recurrences of an original graph: signals of any names and shapes."""
+    lengths = draw(st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=3), min_size=1, max_size=2))
+    layers = [layer("lstm", units=2)] if draw(st.booleans()) else []
+    for name in ("loop", "decoder/loop"):
+        shapes = draw(st.dictionaries(SIGNAL_NAMES, SHAPES, min_size=1, max_size=5))
+        kinds = {key: draw(st.sampled_from(["state", "output", "inner"])) for key in shapes}
+        layers.append(foreign(name, shapes, kinds))
+    what = recording(layers, lengths)
+    return unseen(what) if draw(st.booleans()) else what
+
+
+@each_output
+@settings(max_examples=40, deadline=None)
+@given(what=general(), stretch=st.integers(1, 9), compress=st.sampled_from([None, "gzip"]))
+def test_what_is_written_is_read_with_signals_of_a_graph(
+    output: Output, what: Recording, stretch: int, compress: str | None
+) -> None:
+    arrays = whole(what)
+    with TemporaryDirectory() as folder:
+        trace = write(Path(folder) / f"trace{output.suffixes[0]}", what, arrays, stretch, compress=compress)
+        check_general(trace, what, arrays)
+    with outputs.collect(what) as sink:
+        for block in blocks(what, arrays, stretch):
+            sink.write(block)
+    check_general(sink.trace, what, arrays)
+
+
+def check_general(trace: Trace, what: Recording, arrays: Arrays) -> None:
+    stored = {name: {storable(key): values for key, values in own.items()} for name, own in arrays.items()}
+    found = recorded(trace)
+    if trace.path is None:
+        stored = arrays
+    same(found, stored)
+    assert trace.attributes["format_version"] == 3
+    assert ("x" in trace.inputs) == bool(what.batches[0].shape and what.batches[0].shape[0])
+    assert trace.steps == what.steps
+    for each in what.layers:
+        assert list(trace.layers[each.name].signals) == [
+            key if trace.path is None else storable(key) for key in what.signals[each.name]
+        ]
+
+
+@each_output
+def test_attributes_of_a_recurrence_of_a_graph(output: Output, tmp_path: Path) -> None:
+    loop = foreign("loop", {"h": (3,), "alignments": (2, 4), "i.x": ()}, {"h": "output", "alignments": "state"})
+    what = recording([loop, layer("a")], [[5]])
+    trace = write(tmp_path / f"t{output.suffixes[0]}", what, whole(what))
+    own = dict(trace.layers["loop"].attributes)
+    assert own == {
+        "name": "loop",
+        "cell": "graph",
+        "title": "while loop",
+        "direction": "forward",
+        "scope": "",
+        "fed_by": [],
+        "feed_evidence": "assumed",
+        "signals": ["h", "alignments", "i.x"],
+        "arrays": ["h", "alignments", "i.x"],
+        "states": ["alignments"],
+        "state_arrays": ["alignments"],
+        "tensors": ["loop/while/h:0", "loop/while/alignments:0", "loop/while/i.x:0"],
+    }
+    assert trace.layers["a"].attributes["state_arrays"] == ["c", "h"]
+    assert "tensors" not in trace.layers["a"].attributes
+    assert trace.layers["loop"].initial["alignments"].shape == (1, 2, 4)
+
+
+VERIFIED = {"status": "verified", "reason": "compared \udc80", "largest": 1e-7, "compared": 9}
+
+
+@each_output
+def test_what_was_found_in_the_end_goes_over_what_was_said_before(output: Output, tmp_path: Path) -> None:
+    what = replace(recording(LAYERS[:1], [[5]]), verification={"status": "not verified", "reason": "x", "steps": 3})
+    with outputs.open(tmp_path / f"t{output.suffixes[0]}", what) as sink:
+        for block in blocks(what, whole(what)):
+            sink.write(block)
+        sink.verified(VERIFIED)
+    found = outputs.load(tmp_path / f"t{output.suffixes[0]}").verification
+    assert {**found, "reason": ""} == {**VERIFIED, "reason": ""}
+    same(recorded(outputs.load(tmp_path / f"t{output.suffixes[0]}")), whole(what))
+
+
+def test_what_was_found_in_the_end_in_memory() -> None:
+    what = replace(recording(LAYERS[:1], [[5]]), verification={"status": "not verified"})
+    with outputs.collect(what) as sink, outputs.summarise(what) as summary:
+        for block in blocks(what, whole(what)):
+            sink.write(block)
+            summary.write(block)
+        assert (sink.trace.verification, summary.verification) == (what.verification, what.verification)
+        sink.verified(VERIFIED)
+        summary.verified(VERIFIED)
+    assert (sink.trace.verification, summary.verification) == (VERIFIED, VERIFIED)
+    same(recorded(sink.trace), whole(what))
 
 
 @each_output

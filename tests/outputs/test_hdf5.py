@@ -12,7 +12,7 @@ import xarray as xr
 
 from rnnprobe.outputs.shield import Shield
 from rnnprobe.types import Value
-from tests.outputs.recordings import layer, outcome, recording, whole
+from tests.outputs.recordings import foreign, layer, outcome, recording, whole
 from tests.outputs.test_files import LAYERS, write
 
 
@@ -25,10 +25,10 @@ def test_xarray_opens_each_layer_as_a_labelled_dataset(suffix: str, tmp_path: Pa
     for name, own in arrays.items():
         with xr.open_dataset(path, group=f"layers/{name}", engine="h5netcdf") as found:
             for key, values in own.items():
-                np.testing.assert_array_equal(found[key].values, values)
+                np.testing.assert_array_equal(found[key.replace(" ", "_")].values, values)
                 width = "output" if values.shape[-1] == 2 and name == "rnn/b" else "unit"
                 expected = ("sequence", "time", width) if values.ndim == 3 else ("sequence", width)
-                assert found[key].dims == expected
+                assert found[key.replace(" ", "_")].dims == expected
             assert found.attrs["scope"] == f"scope/{name}"
     with xr.open_dataset(path, group="inputs", engine="h5netcdf") as found:
         assert found["x"].dims == ("sequence", "time", "feature")
@@ -64,7 +64,7 @@ def test_xarray_opens_spaces_timelines_outputs_and_other_inputs(suffix: str, tmp
             assert found.sizes["time"] == (30 if name == "plane" else 12)
             assert ("lengths" in found) == (name == "plane")
             for key, values in arrays[name].items():
-                np.testing.assert_array_equal(found[key].values, values)
+                np.testing.assert_array_equal(found[key.replace(" ", "_")].values, values)
     with xr.open_dataset(path, group="inputs", engine="h5netcdf") as found:
         assert found["x"].dims == ("sequence", "time", "row", "column", "feature")
     with xr.open_dataset(path, group="inputs/other", engine="h5netcdf") as found:
@@ -83,6 +83,37 @@ def test_xarray_opens_spaces_timelines_outputs_and_other_inputs(suffix: str, tmp
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         assert tree["layers/plane/h"].sizes["time"] == 30
         assert tree["inputs/other/x"].sizes["sequence"] == 3
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".nc"])
+def test_xarray_opens_signals_of_a_graph(suffix: str, tmp_path: Path) -> None:
+    """Axes of one name are of one size, and no array is called like an axis."""
+    shapes = {
+        "h": (5,), "c": (3,), "memory": (4, 6), "memory_unit": (7,), "count": (), "unit": (2,), "time": (8,),
+        "unit_unit": (9,), "initial_c": (2, 3), "c_unit": (3, 3, 1), "Sigmoid_1.0": (5,), "output": (2,),
+    }  # fmt: skip
+    one = foreign("loop", shapes, dict.fromkeys(("c", "c_unit", "count", "unit", "initial_c"), "state"))
+    what = recording([replace(one, sizes={"units": 5})], [[5, 9], [12]])
+    path = tmp_path / f"t{suffix}"
+    write(path, what, whole(what))
+    own = whole(what)["loop"]
+    with xr.open_dataset(path, group="layers/loop", engine="h5netcdf") as found:
+        called = dict(zip(found.attrs["signals"], found.attrs["arrays"], strict=True))
+        states = dict(zip(found.attrs["states"], found.attrs["state_arrays"], strict=True))
+        for name, array in called.items():
+            np.testing.assert_array_equal(found[array].values, own[name])
+            assert found[array].attrs["tensor"] == f"loop/while/{name}:0"
+        for name, array in states.items():
+            for end in ("initial", "final"):
+                np.testing.assert_array_equal(found[f"{end}_{array}"].values, own[f"{end} {name}"])
+        assert found["h"].dims == found["Sigmoid_1.0"].dims == ("sequence", "time", "unit")
+        assert found["memory"].dims == ("sequence", "time", "memory_axis_0", "memory_unit")
+        assert found["count"].dims == ("sequence", "time")
+        assert found["initial_count"].dims == ("sequence",)
+        assert found["output"].dims == ("sequence", "time", "output_unit")
+        assert set(called.values()) >= {"%75nit", "%74ime", "%6Demory_unit", "%63_unit"}
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        assert tree["layers/loop/memory"].sizes["time"] == 12
 
 
 def test_channels_first(tmp_path: Path) -> None:

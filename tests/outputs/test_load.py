@@ -15,8 +15,9 @@ import pytest
 
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, OutOfResources, Refused
+from rnnprobe.types import Recording
 from tests.conftest import DATA
-from tests.outputs.recordings import layer, outcome, recording, whole
+from tests.outputs.recordings import foreign, layer, outcome, recording, unseen, whole
 from tests.outputs.test_files import recorded, same, write
 
 WHAT = recording([layer("rnn/a"), layer("b", "gru")], [[9, 4]], vocabulary=("a", "b"))
@@ -71,6 +72,69 @@ def test_traces_of_version_1() -> None:
         assert trace.lengths.tolist() == [9, 4]
         assert [one.own_time for one in trace.layers.values()] == [False, False]
         assert (trace.outputs, trace.output_lengths, trace.beside, trace.first_step) == ({}, {}, {}, 0)
+
+
+EARLIER = recording(
+    [layer("conv", "basic_rnn", 2, space=(2, 1)), layer("short", "gru", 2)],
+    [[4, 2]],
+    record=("h",),
+    own={"short": [3, 1]},
+    outcomes=[outcome("y", (2,)), outcome("z", (), [3, 1])],
+    beside={"mask": [3, 1]},
+)
+
+
+def test_traces_of_version_2() -> None:
+    """Written by a release that knew no signals of a graph."""
+    for suffix in (".h5", ".npz"):
+        trace = outputs.load(DATA / "traces" / f"version_2{suffix}")
+        assert trace.attributes["format_version"] == 2
+        same(recorded(trace), whole(EARLIER))
+        assert [one.own_time for one in trace.layers.values()] == [False, True]
+        assert (list(trace.outputs), list(trace.beside)) == (["y", "z"], ["mask"])
+
+
+def structure(path: Path) -> list[object]:
+    """Everything in an HDF5 file in the order of its creation, but for the time and the releases."""
+    found: list[object] = []
+
+    def plain(value: object) -> object:
+        return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+    def attributes(node: h5py.HLObject) -> list[object]:
+        changing = ("created", "rnnprobe_version", "libraries", "DIMENSION_LIST", "REFERENCE_LIST")
+        return [
+            (key, str(node.attrs.get_id(key).dtype), plain(value))
+            for key, value in node.attrs.items()
+            if key not in changing
+        ]
+
+    def walk(group: h5py.Group) -> None:
+        found.append((group.name, attributes(group)))
+        for node in group.values():
+            if isinstance(node, h5py.Group):
+                walk(node)
+                continue
+            is_scale = h5py.h5ds.is_scale(node.id)
+            scales = [] if is_scale else [axis[0].name for axis in node.dims]
+            values = str(node[()].tolist())
+            found.append((node.name, str(node.dtype), node.chunks, scales, attributes(node), values))
+
+    with h5py.File(path) as file:
+        walk(file)
+    return found
+
+
+@pytest.mark.parametrize(("version", "what"), [(1, OLD), (2, EARLIER)])
+def test_what_needs_no_more_is_written_as_it_was(version: int, what: Recording, tmp_path: Path) -> None:
+    write(tmp_path / "t.h5", what, whole(what))
+    assert structure(tmp_path / "t.h5") == structure(DATA / "traces" / f"version_{version}.h5")
+    write(tmp_path / "t.npz", what, whole(what))
+    with np.load(tmp_path / "t.npz") as new, np.load(DATA / "traces" / f"version_{version}.npz") as old:
+        assert sorted(new) == sorted(old)
+        for name in set(old) - {"attributes"}:
+            assert new[name].dtype == old[name].dtype
+            np.testing.assert_array_equal(new[name], old[name])
 
 
 def _virtual(file: h5py.File) -> None:
@@ -159,7 +223,7 @@ def _attribute(name: str, value: object) -> Callable[[h5py.File], None]:
         (_instead("layers/b/h", np.zeros((2, 9, 3), "i4")), "layers/b/h is int32"),
         (_instead("layers/b/final_h", np.zeros((3, 3), "f4")), "layers/b/final_h"),
         (_attribute("@format", "else"), "is no trace"),
-        (_attribute("@format_version", 3), "format version 3, and this release reads 1 and 2"),
+        (_attribute("@format_version", 4), "format version 4, and this release reads 1 to 3"),
         (_attribute("@first_step", -1), "attribute `first_step` is -1"),
         (_attribute("layers/b@name", 3), "no attribute `name`"),
         (_attribute("layers/b@name", "rnn/a"), "two layers named rnn/a"),
@@ -206,6 +270,38 @@ RICH = recording(
 def test_damage_of_what_version_2_holds(change: Callable[[h5py.File], None], message: str, tmp_path: Path) -> None:
     path = tmp_path / "t.h5"
     write(path, RICH, whole(RICH))
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(BadInput, match=rf"t\.h5: .*{message}"):
+        outputs.load(path)
+
+
+GENERAL = unseen(
+    recording(
+        [foreign("loop", {"h": (3,), "unit": (2, 4), "n": ()}, {"h": "state", "n": "state"}), layer("lstm")], [[9, 4]]
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_without("layers/loop/%75nit"), "layers/loop/%75nit is missing"),
+        (_without("layers/loop/initial_n"), "layers/loop/initial_n is missing"),
+        (_instead("layers/loop/n", np.zeros(2, "f4")), r"layers/loop/n is float32 \[2\], expected floats \[2, 9, …\]"),
+        (_instead("layers/loop/final_n", np.zeros(3, "f4")), r"layers/loop/final_n .* \[2, …\]"),
+        (_instead("layers/loop/h", np.zeros((2, 9, 3), "i4")), "layers/loop/h is int32"),
+        (_attribute("layers/loop@arrays", ["h"]), "layers/loop has 3 signals and 1 arrays"),
+        (_attribute("layers/loop@states", ["h"]), "layers/loop has 1 states and 2 state_arrays"),
+        (_instead("inputs/lengths", np.array([8, 4])), r"expected floats \[2, 8, …\]"),
+        (_instead("inputs/lengths", np.array([9, -4])), "a length is outside of 0"),
+        (_instead("inputs/lengths", np.array([9])), "2 sequences, and other numbers"),
+        (_attribute("@format_version", 2), "neither inputs/x nor ids"),
+    ],
+)
+def test_damage_of_what_version_3_holds(change: Callable[[h5py.File], None], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.h5"
+    write(path, GENERAL, whole(GENERAL))
     with h5py.File(path, "r+") as file:
         change(file)
     with pytest.raises(BadInput, match=rf"t\.h5: .*{message}"):

@@ -11,7 +11,7 @@ from rnnprobe import outputs
 from rnnprobe.cells import CELLS
 from rnnprobe.outputs.summary import COLUMNS, ROWS, SignalSummary
 from rnnprobe.types import Array, Cell, Recording, Value
-from tests.outputs.recordings import blocks, layer, outcome, recording, whole
+from tests.outputs.recordings import blocks, foreign, layer, outcome, recording, whole
 
 
 def summed(what: Recording, arrays: dict[str, dict[str, Array]], stretch: int) -> dict[tuple[str, str], SignalSummary]:
@@ -66,6 +66,30 @@ def test_figures_over_space_and_over_timelines() -> None:
     assert found["a", "h"].heat[1, 10] == pytest.approx(np.nanmean(values[..., 1], dtype=np.float64))
     values = arrays["b"]["h"][:, np.arange(200) * COLUMNS // 200 == 10]
     assert found["b", "h"].heat[2, 10] == pytest.approx(np.nanmean(values[..., 2], dtype=np.float64))
+
+
+def test_figures_of_signals_of_a_graph() -> None:
+    shapes = {"h": (6,), "memory": (2, 5), "count": (), "nothing": (0,)}
+    what = recording([foreign("loop", shapes, {"h": "output", "memory": "state"})], [[150, 0, 31], [97]])
+    arrays = whole(what)
+    arrays["loop"]["count"][0, 3:9] = np.nan
+    found = summed(what, arrays, 50)
+    for name, shape in shapes.items():
+        one, values = found["loop", name], arrays["loop"][name]
+        assert (one.shape, one.values) == (values.shape, 278 * int(np.prod(shape)))
+        assert (one.saturated, one.space) == (None, 0)
+        if one.values:
+            assert (one.min, one.max) == (np.nanmin(values), np.nanmax(values))
+            assert one.mean == pytest.approx(np.nanmean(values, dtype=np.float64), abs=1e-12)
+    assert found["loop", "count"].nan == 6
+    stretch = np.arange(150) * COLUMNS // 150 == 10
+    assert found["loop", "count"].heat.shape == (1, COLUMNS)
+    assert found["loop", "count"].heat[0, 10] == pytest.approx(
+        np.nanmean(arrays["loop"]["count"][:, stretch], dtype=np.float64)
+    )
+    assert found["loop", "memory"].heat[0, 10] == pytest.approx(
+        np.nanmean(arrays["loop"]["memory"][:, stretch][..., 0], dtype=np.float64)
+    )
 
 
 def test_figures_of_outputs() -> None:

@@ -19,7 +19,7 @@ from rnnprobe.views import trace as views
 from rnnprobe.views.heatmap import Scale
 from rnnprobe.views.screen import Screen, screen
 
-from ..outputs.recordings import blocks, layer, outcome, recording, whole
+from ..outputs.recordings import blocks, foreign, layer, outcome, recording, whole
 
 GOLDEN = Path(__file__).parent.parent / "data" / "traces"
 TEXT = 'def f(x):\n\treturn "a\\tb"  # café\n\nprint(f("x"))\n'
@@ -163,6 +163,31 @@ def test_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows["rnn", "i"]["shape"] == [4, 150, 6]
     assert rows["rnn", "h"]["saturated_min"] is None
     assert rows["b", "z"]["values"] == (150 + 31 + 97) * 3
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        ({"status": "verified", "reason": "compared", "largest": 1.25e-7, "compared": 12000}, ["verified", "1.25e-07"]),
+        ({"status": "not verified", "reason": "it was long"}, ["not verified", "it was long"]),
+        ({"status": "differs", "reason": "rnn c first at sequence 3"}, ["differs", "rnn c first at sequence 3"]),
+    ],
+)
+def test_a_summary_says_whether_it_was_verified(said: dict[str, str | float | int], lines: list[str]) -> None:
+    what = recording([foreign("loop", {"count": (), "memory": (2, 3), "h": (4,)}, {"h": "output"})], [[6, 2]])
+    with outputs.summarise(what) as sink:
+        for block in blocks(what, whole(what)):
+            sink.write(block)
+        sink.verified(said)
+    stream = io.StringIO()
+    summary.show(sink.summaries, sink.verification, as_json=False, stream=stream)
+    found = stream.getvalue()
+    assert all(line in found.rpartition("status")[2] for line in lines)
+    assert found.startswith("loop (sequences × steps × what a step has)")
+    assert "\nh  -" in found
+    stream = io.StringIO()
+    summary.show(sink.summaries, sink.verification, as_json=True, stream=stream)
+    assert json.loads(stream.getvalue())["verification"] == [said]
 
 
 def test_summary_of_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
