@@ -11,11 +11,11 @@ Reports and the keys of their rows, in JSON as here:
     loop_variables  loop, number, role, meaning, dtype, shape (null for a size that is open, or for all of it where the
                     graph does not say; those of an array are its elements'), start, tensor (inside, or null)
     emitted         loop, variable (the array's number, or null), index, tensors (one, or one for each step), dtype,
-                    shape, stacked (the tensor of all steps, or null), stacked_shape, axes (`time, batch` or the other
+                    shape, stacked (the tensor of all steps, or null), stackedshape, axes (`time, batch` or the other
                     way round)
     loop_tensors    loop, tensor, op, dtype, shape; with -v
-    placeholders    tensor, op, dtype, shape
-    signatures      signature, method, side (`input`, `output`), argument, tensor, dtype, shape
+
+and those of `rnnprobe.analysis.entrances`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnprobe.analysis import words
+from rnnprobe.analysis.entrances import TENSOR, entrances, row, shape, sizes
 from rnnprobe.errors import BadInput
-from rnnprobe.types import Column, Extent, GraphTensor, Network, Recurrence, Report, Survey
+from rnnprobe.types import Column, Network, Recurrence, Report, Survey
 
-_GRADIENTS = "loops of gradients are left out: they compute no state"
 _EXTENT = "T: how many steps there are, an extent of a tensor of the graph"
 
 
@@ -59,7 +59,7 @@ def loops(network: Network, *, tensors: bool) -> tuple[Report, ...]:
     ]
     names = ("loops", "loop_variables", "emitted", *(("loop_tensors",) if tensors else ()))
     none = () if each else tuple(Report(name, "", (), ()) for name in names)
-    return (_graph(network, found), *each, *none, _placeholders(found), _signatures(found))
+    return (_graph(network, found), *each, *none, *entrances(found.placeholders, found.signatures))
 
 
 def _graph(network: Network, found: Survey) -> Report:
@@ -72,7 +72,7 @@ def _graph(network: Network, found: Survey) -> Report:
     columns = (
         Column("path", "path"),
         Column("recurrences", "recurrences", words.count),
-        Column("gradients", "left out", lambda count: words.counted(count, "loop of gradients") if count else ""),
+        Column("gradients", "left out", lambda count: f"{words.counted(count, 'loop')} of gradients" if count else ""),
         Column("unread", "not read", lambda names: words.few(names) if names else ""),
     )
     notes = [_EXTENT] if any("T" in one.condition.split() for one in found.recurrences) else []
@@ -138,7 +138,7 @@ def _variables(number: int, one: Recurrence) -> Report:
             "role": variable.role,
             "meaning": variable.meaning or None,
             "dtype": variable.dtype or None,
-            "shape": _sizes(variable.shape),
+            "shape": sizes(variable.shape),
             "start": variable.start,
             "tensor": variable.name or None,
         }
@@ -149,7 +149,7 @@ def _variables(number: int, one: Recurrence) -> Report:
         Column("role", "carries"),
         Column("meaning", "which is"),
         Column("dtype", "dtype"),
-        Column("shape", "shape", _shape, right=True),
+        Column("shape", "shape", shape, right=True),
         Column("start", "starts from"),
     )
     return Report("loop_variables", "", _told(columns, rows), rows)
@@ -165,21 +165,21 @@ def _emitted(number: int, one: Recurrence) -> Report:
             "index": group[0].index if len(group) == 1 else "each step",
             "tensors": [emitted.tensor.name for emitted in group],
             "dtype": group[0].tensor.dtype or None,
-            "shape": _sizes(group[0].tensor.shape),
+            "shape": sizes(group[0].tensor.shape),
             "stacked": group[0].stacked.name if group[0].stacked else None,
-            "stacked_shape": _sizes(group[0].stacked.shape) if group[0].stacked else None,
+            "stacked_shape": sizes(group[0].stacked.shape) if group[0].stacked else None,
             "axes": group[0].axes or None,
         }
         for group in groups
     )
     columns = [
         Column("tensors", "hands out at each step", _first_and_last),
-        Column("shape", "shape", _shape, right=True),
+        Column("shape", "shape", shape, right=True),
         Column("index", "at"),
     ]
     if any(row["stacked"] for row in rows):
         columns.append(Column("stacked", "all steps together"))
-        columns.append(Column("stacked_shape", "shape", _shape, right=True))
+        columns.append(Column("stacked_shape", "shape", shape, right=True))
     columns.append(Column("axes", "axes first"))
     return Report("emitted", "", _told(columns, rows), rows)
 
@@ -194,59 +194,5 @@ def _first_and_last(names: list[str]) -> str:
 
 
 def _tensors(number: int, one: Recurrence) -> Report:
-    rows = tuple({"loop": number, **_row(tensor)} for tensor in one.tensors)
-    return Report("loop_tensors", f"Tensors inside of {one.name}" if rows else "", _TENSOR, rows)
-
-
-# Where values enter --------------------------------------------------------------------------------------------------
-
-
-def _placeholders(found: Survey) -> Report:
-    return Report("placeholders", "Placeholders", _TENSOR, tuple(_row(tensor) for tensor in found.placeholders))
-
-
-def _signatures(found: Survey) -> Report:
-    rows = tuple(
-        {
-            "signature": signature.name,
-            "method": signature.method,
-            "side": side,
-            "argument": argument,
-            "tensor": tensor.name,
-            "dtype": tensor.dtype or None,
-            "shape": _sizes(tensor.shape),
-        }
-        for signature in found.signatures
-        for side, arguments in (("input", signature.inputs), ("output", signature.outputs))
-        for argument, tensor in arguments
-    )
-    columns = (
-        Column("signature", "signature"),
-        Column("side", "side"),
-        Column("argument", "argument"),
-        Column("tensor", "tensor"),
-        Column("dtype", "dtype"),
-        Column("shape", "shape", _shape, right=True),
-    )
-    return Report("signatures", "Signatures" if rows else "", columns, rows)
-
-
-def _row(tensor: GraphTensor) -> Mapping[str, Any]:
-    return {"tensor": tensor.name, "op": tensor.op, "dtype": tensor.dtype or None, "shape": _sizes(tensor.shape)}
-
-
-def _sizes(shape: Extent) -> list[int | None] | None:
-    return None if shape is None else list(shape)
-
-
-def _shape(sizes: list[int | None]) -> str:
-    """`any × 5 × 3`."""
-    return " × ".join("any" if size is None else str(size) for size in sizes) or "scalar"
-
-
-_TENSOR = (
-    Column("tensor", "tensor"),
-    Column("op", "op"),
-    Column("dtype", "dtype"),
-    Column("shape", "shape", _shape, right=True),
-)
+    rows = tuple({"loop": number, **row(tensor)} for tensor in one.tensors)
+    return Report("loop_tensors", f"Tensors inside of {one.name}" if rows else "", TENSOR, rows)

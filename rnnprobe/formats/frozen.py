@@ -44,6 +44,7 @@ def read(path: Path) -> Checkpoint:
         BadInput: it is no graph, is damaged, or has no weights in it.
     """
     parsed, writer = _graph(path)
+    parsed = graph.flat(parsed)
     tensors, kinds, notes = constants(_definition(parsed), path)
     set_apart = kinds | apart({name: tensor for name, tensor in tensors.items() if name not in kinds})
     if len(set_apart) == len(tensors):

@@ -1,4 +1,7 @@
-"""The graph that came with a checkpoint: `PREFIX.meta`, or the `saved_model.pb` of a SavedModel. Parsed, never run."""
+"""The graph that came with a checkpoint: `PREFIX.meta`, or the `saved_model.pb` of a SavedModel. Parsed, never run.
+
+What its functions compute is laid out where they are called (`rnnprobe.formats.inline`).
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnprobe.errors import BadInput
-from rnnprobe.formats import files, protos
+from rnnprobe.formats import files, inline, protos
 
 META = ".meta"
 SERVE = "serve"  # the tag of the graph that is meant for use
+_RUN_ON_LOADING = {"__saved_model_init_op", "__saved_model_train_op"}
 
 
 def beside(prefix: Path) -> tuple[Any, str]:
@@ -22,7 +26,7 @@ def beside(prefix: Path) -> tuple[Any, str]:
     if not path.exists():
         return None, ""
     try:
-        parsed = _meta_graph(files.read(path, 0, files.length(path)), path)
+        parsed = flat(_meta_graph(files.read(path, 0, files.length(path)), path))
     except BadInput as exc:
         exc.hint = "without this file the weights alone can still be read"
         raise
@@ -40,12 +44,33 @@ def saved_model(path: Path) -> tuple[Any, str, tuple[str, ...]]:
     if not graphs:
         raise BadInput("holds no graph: it is no SavedModel", path=path)
     tags = [sorted(graph.meta_info_def.tags) for graph in graphs]
-    chosen = next((k for k, names in enumerate(tags) if SERVE in names), 0)
+    chosen = next((k for k, names in enumerate(tags) if names == [SERVE]), None)
+    if chosen is None:
+        chosen = next((k for k, names in enumerate(tags) if SERVE in names), 0)
     notes: tuple[str, ...] = ()
     if len(graphs) > 1:
         named = "; ".join("+".join(names) or "untagged" for names in tags)
         notes = (f"of its {len(graphs)} graphs ({named}) the one tagged {'+'.join(tags[chosen]) or 'nothing'} is read",)
-    return graphs[chosen], writer(graphs[chosen]), notes
+    return flat(graphs[chosen]), writer(graphs[chosen]), notes
+
+
+def signatures(parsed: Any) -> dict[str, Any]:
+    """What a MetaGraphDef offers to callers, by name: its SignatureDefs; none for a GraphDef.
+
+    What TensorFlow keeps among them as well, an op to run when the model is loaded or trained, is left out.
+    """
+    stored = getattr(parsed, "signature_def", {})
+    return {name: stored[name] for name in sorted(stored) if name not in _RUN_ON_LOADING}
+
+
+def flat(parsed: Any) -> Any:
+    """A MetaGraphDef or GraphDef with the calls in its graph laid out (`rnnprobe.formats.inline`)."""
+    if not hasattr(parsed, "graph_def"):
+        return inline.flat(parsed)
+    laid_out = inline.flat(parsed.graph_def)
+    if laid_out is not parsed.graph_def:
+        parsed.graph_def.CopyFrom(laid_out)
+    return parsed
 
 
 def _meta_graph(data: bytes, path: Path) -> Any:

@@ -1,5 +1,5 @@
 """SavedModel directories: their variables, the objects and Keras configurations of TensorFlow 2, and the graph meant
-for use. Read in part: functions, assets and signatures are not looked at, and nothing is run.
+for use, its functions laid out. Nothing is run: no initialiser, and no asset is opened.
 
 The object graph of `saved_model.pb` is that of tensorflow/core/protobuf/saved_object_graph.proto; its objects have the
 numbers of those in the variables' own object graph, and more follow.
@@ -14,12 +14,12 @@ from typing import Any
 from rnnprobe.formats import bundle, files, graph, keras_metadata, object_graph
 from rnnprobe.formats.apart import apart, notes_on
 from rnnprobe.formats.format import Format
+from rnnprobe.formats.graph import signatures
 from rnnprobe.types import Checkpoint, Tensor
 
 NAME = "SavedModel"
 GRAPH = "saved_model.pb"
-PARTIAL = "a SavedModel is read in part: its variables and its graph"
-OBJECTS = "a SavedModel is read in part: its variables, its objects and their Keras configurations"
+UNCALLED = "no signature of it calls a function, so that what its functions compute is not in the graph that is read"
 
 
 def matches(path: Path) -> bool:
@@ -41,7 +41,8 @@ def read(path: Path) -> Checkpoint:
     else:
         notes = (*notes, "there are no variables beside the graph")
     set_apart = apart(tensors)
-    told = OBJECTS if any(name.endswith(object_graph.VALUE) for name in tensors) else PARTIAL
+    if parsed.object_graph_def.concrete_functions and not signatures(parsed):
+        notes = (*notes, UNCALLED)
     checkpoint = Checkpoint(
         path=path,
         format=NAME,
@@ -50,9 +51,10 @@ def read(path: Path) -> Checkpoint:
         graph=parsed,
         files=tuple(_files(path, bool(tensors))),
         writer=writer,
-        notes=(told, *notes, *notes_on(set_apart)),
+        notes=(*notes, *notes_on(set_apart)),
     )
-    return object_graph.attach(checkpoint, _configs(checkpoint) if told == OBJECTS else None)
+    of_objects = any(name.endswith(object_graph.VALUE) for name in tensors)
+    return object_graph.attach(checkpoint, _configs(checkpoint) if of_objects else None)
 
 
 def _files(path: Path, variables: bool) -> Iterator[Path]:

@@ -78,9 +78,36 @@ def test_a_saved_model(tmp_path: Path) -> None:
         assert (checkpoint.format, checkpoint.path) == ("SavedModel", folder)
     assert list(checkpoint.graph.meta_info_def.tags) == ["serve"]
     assert checkpoint.writer == "TensorFlow 2.21.0"
-    assert any("in part" in note for note in checkpoint.notes)
     assert any("serve" in note and "train" in note for note in checkpoint.notes)
     assert set(checkpoint.tensors) == set(formats.read(HERE / "tf2.21-v2-control-flow-lstm").tensors)
+
+
+@pytest.mark.parametrize(
+    ("tags", "chosen"),
+    [
+        ([["serve", "tpu"], ["serve"]], ["serve"]),
+        ([["gpu", "serve"], ["train"]], ["gpu", "serve"]),
+        ([["train"], ["other"]], ["train"]),
+        ([["train"]], ["train"]),
+    ],
+)
+def test_which_graph_of_a_saved_model_is_read(tmp_path: Path, tags: list[list[str]], chosen: list[str]) -> None:
+    checkpoint = formats.read(saved_model(tmp_path / "m", tags))
+    assert sorted(checkpoint.graph.meta_info_def.tags) == chosen
+    assert any("graphs" in note for note in checkpoint.notes) == (len(tags) > 1)
+
+
+def test_a_saved_model_of_functions_that_no_signature_calls(tmp_path: Path) -> None:
+    folder = saved_model(tmp_path / "m", [["serve"]])
+    stored = message("SavedModel")
+    stored.ParseFromString((folder / "saved_model.pb").read_bytes())
+    from tensorboard.compat.proto import meta_graph_pb2
+
+    graph = meta_graph_pb2.MetaGraphDef.FromString(stored.meta_graphs[0])
+    graph.object_graph_def.concrete_functions["forward"].canonicalized_input_signature.SetInParent()
+    stored.meta_graphs[0] = graph.SerializeToString()
+    (folder / "saved_model.pb").write_bytes(stored.SerializeToString())
+    assert any("no signature" in note for note in formats.read(folder).notes)
 
 
 def test_a_saved_model_without_variables_or_graph(tmp_path: Path) -> None:

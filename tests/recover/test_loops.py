@@ -60,13 +60,13 @@ def cases() -> list[Path]:
     return sorted(folder for folder in folders if (folder / "case.json").exists())
 
 
-# Steps that are written out are found where the cell is: that of this one is none that is read off a graph.
-UNREAD = {"timefreq"}
+# Steps that are written out are found where the cell is: these are none that are read off a graph.
+UNREAD = ("timefreq", "grid")
 
 
 @pytest.mark.parametrize("folder", cases(), ids=lambda path: f"{path.parts[-2]}-{path.parts[-1]}")
 def test_every_driver_is_told_by_its_structure(folder):
-    assert named_rightly(folder) is (folder.name not in UNREAD)
+    assert named_rightly(folder) is not folder.name.startswith(UNREAD)
 
 
 def only(flow: str, case: str) -> Recurrence:
@@ -200,6 +200,38 @@ PUBLISHED = {
 def test_published_graphs(corpus, model):
     found = surveyed(corpus / model)
     assert ([one.kind for one in found.recurrences], found.gradients) == PUBLISHED[model]
+
+
+def test_an_attention_is_told_from_the_graph_alone(corpus):
+    found = surveyed(corpus / "g2p-attention-no-data/g2p_en/logdir/model_epoch_14_gs_27956")
+    decoder = next(one for one in found.recurrences if one.inputs == ("one_hot_1:0",))
+    assert decoder.layers == ("rnn/attention_wrapper/gru_cell",)
+    (note,) = decoder.notes
+    assert "Bahdanau" in note
+    assert "rnn/while/rnn/attention_wrapper/Softmax:0 weighs BahdanauAttention/mul:0" in note
+    assert [(v.meaning, v.shape) for v in decoder.variables[2:]] == [
+        ("h of rnn/attention_wrapper/gru_cell", (None, 128)),
+        ("what was handed out before", (None, 128)),
+        ("a count of steps", ()),
+        ("weights of the attention", (None, 20)),
+        ("written at #4", (None, 20)),
+    ]
+    handed, history = decoder.emitted
+    assert (handed.tensor.shape, handed.stacked.shape, history.index) == ((None, 128), (None, 20, 128), "#4")
+
+
+def test_a_cell_that_both_directions_share_is_told_from_the_graph_alone(corpus):
+    network = recover.network(formats.read(corpus / "htr-no-data/model/model/snapshot-38"))
+    found = survey(network)
+    assert [one.direction for one in found.recurrences] == ["forward", "backward"]
+    assert {one.reads for one in found.recurrences} == {found.recurrences[0].reads}
+    for one in found.recurrences:
+        assert [v.meaning.split()[0] for v in one.variables if v.role == "state"] == ["c", "h", "c", "h"]
+        assert [network[name].units for name in one.layers] == [256, 256]
+        assert [v.shape for v in one.variables if v.role == "state"] == [(None, 256)] * 4
+    for layer in network.layers:
+        bias, clip = layer.options["forget_bias"], layer.options["cell_clip"]
+        assert (bias.value, bias.evidence, clip.value, clip.evidence) == (1.0, "graph", None, "graph")
 
 
 def test_the_signatures_of_a_published_model(corpus):

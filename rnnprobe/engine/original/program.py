@@ -12,20 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tensorboard.compat.proto import graph_pb2, node_def_pb2, types_pb2
+from tensorboard.compat.proto import graph_pb2, node_def_pb2
 
 from rnnprobe.engine.original import ops
+from rnnprobe.engine.original.handles import Handle, by_value
+from rnnprobe.engine.original.writes import WRITERS, check_writes
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.graph.values import Variables
+from rnnprobe.recover.graph.values import Variables, own_names
 from rnnprobe.recover.graph.view import View
 from rnnprobe.types import Array, Checkpoint
 
 _VARIABLES = {"Variable", "VariableV2", "VarHandleOp"}
 _REFERENCES = re.compile(r"^Ref(?=Enter$|Exit$|Switch$|Merge$|Identity$|NextIteration$|Select$)")
-_PASSING = {"Enter", "Identity", "Switch"}  # what a variable's handle may go through on its way to its readers
 _SAVES = {"SaveV2", "SaveSlices"}
-_SOURCES = ("IteratorGetNext", "QueueDequeue")  # what gives the next sequences
-_RESOURCE = types_pb2.DT_RESOURCE
+_TABLES = "LookupTableFind"  # what makes ids of words; the ids are given in its place
+_SOURCES = ("IteratorGetNext", "QueueDequeue", _TABLES)  # what gives the next sequences
 
 
 @dataclass(slots=True)
@@ -60,7 +61,9 @@ class Program:
         port = int(number or 0)
         source = name in known and known[name].op.startswith(_SOURCES)
         if edge.startswith("^"):
-            return "" if source or f"{name}:0" in fed else edge
+            written = name in known and known[name].op in WRITERS
+            silent = source and not known[name].op.startswith(_TABLES)
+            return "" if silent or written or f"{name}:0" in fed else edge
         if f"{name}:{port}" in fed or not source:
             return fed.get(f"{name}:{port}", edge)
         if (name, port) not in self.sources:
@@ -103,7 +106,7 @@ def program(checkpoint: Checkpoint, wanted: Collection[str], fed: Mapping[str, s
     while waiting:
         name = waiting.pop()
         if name not in known:
-            raise BadInput(f"can't be verified: its graph has no node {name!r}", path=checkpoint.path)
+            raise BadInput(f"can't be run: its graph has no node {name!r}", path=checkpoint.path)
         node = made.node.add()
         node.CopyFrom(known[name])
         _plain(node)
@@ -123,6 +126,7 @@ def program(checkpoint: Checkpoint, wanted: Collection[str], fed: Mapping[str, s
         copy.CopyFrom(function)
         for inner in copy.node_def:
             _plain(inner)
+    check_writes(known, seen, checkpoint.path)
     _variables(found)
     return found
 
@@ -150,7 +154,7 @@ def _plain(node: Any) -> None:
 
 def _variables(found: Program) -> None:
     """Turns variables into placeholders, and what reads their handles into copies."""
-    handles: dict[str, int] = {}
+    handles: dict[str, Handle] = {}
     for node in found.definition.node:
         if node.op in _VARIABLES:
             original = node_def_pb2.NodeDef()
@@ -158,41 +162,12 @@ def _variables(found: Program) -> None:
             found.variables[node.name] = original
             dtype, shape = node.attr["dtype"].type, node.attr["shape"].shape
             if node.op == "VarHandleOp":
-                handles[node.name] = dtype
+                handles[node.name] = Handle(dtype, shape.SerializeToString())
             node.Clear()
             node.name, node.op = original.name, "Placeholder"
             node.attr["dtype"].type = dtype
-            node.attr["shape"].shape.CopyFrom(shape)
-    count = -1
-    while count != len(handles):
-        count = len(handles)
-        for node in found.definition.node:
-            source = node.input[0].partition(":")[0] if node.input else ""
-            if node.op in _PASSING and node.attr["T"].type == _RESOURCE and source in handles:
-                handles[node.name] = node.attr["T"].type = handles[source]
-    for node in found.definition.node:
-        for edge in node.input:
-            source = edge.partition(":")[0]
-            if source in handles and node.name not in handles:
-                _read(node, handles[source], found.path)
-
-
-def _read(node: Any, dtype: int, path: Path) -> None:
-    """Turns what reads a variable's handle into what reads its value."""
-    indices = node.attr["Tindices"].type
-    if node.op not in ("ReadVariableOp", "ResourceGather"):
-        raise BadInput(
-            f"can't be verified: its graph hands a variable to {node.op} ({node.name!r}); reading one is all that is "
-            f"followed",
-            path=path,
-        )
-    node.attr.clear()
-    if node.op == "ReadVariableOp":
-        node.op = "Identity"
-        node.attr["T"].type = dtype
-    else:
-        node.op = "Gather"
-        node.attr["Tparams"].type, node.attr["Tindices"].type = dtype, indices
+            node.attr["shape"].shape.CopyFrom(original.attr["shape"].shape)
+    by_value(found.definition, handles, found.path)
 
 
 # Values --------------------------------------------------------------------------------------------------------------
@@ -210,7 +185,7 @@ def values(found: Program, checkpoint: Checkpoint, view: View, numbers: Mapping[
     Raises:
         BadInput: the checkpoint has no value for a variable, or one of another shape.
     """
-    names = Variables(view, checkpoint.tensors)
+    names = Variables(view, checkpoint.tensors, own_names(checkpoint))
     specs = _slices(view)
     loaded = {}
     for name, variable in found.variables.items():
@@ -218,7 +193,7 @@ def values(found: Program, checkpoint: Checkpoint, view: View, numbers: Mapping[
         tensor = checkpoint.tensors.get(stored or "")
         if tensor is None:
             raise BadInput(
-                f"can't be verified: its graph reads the variable {name!r}, and the file has no value for it",
+                f"can't be run: its graph reads the variable {name!r}, and the file has no value for it",
                 path=checkpoint.path,
             )
         shape = tuple(dim.size for dim in variable.attr["shape"].shape.dim)
@@ -228,7 +203,7 @@ def values(found: Program, checkpoint: Checkpoint, view: View, numbers: Mapping[
             array = array[tuple(_slice(part) for part in spec.split(" ")[-1].split(":"))]
         if shape and array.shape != shape:
             raise BadInput(
-                f"can't be verified: the variable {name!r} has the shape {list(shape)} in its graph, and "
+                f"can't be run: the variable {name!r} has the shape {list(shape)} in its graph, and "
                 f"{list(array.shape)} in the file",
                 path=checkpoint.path,
             )

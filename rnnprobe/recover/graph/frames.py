@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View, attribute, view
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View, attribute, view_of
 
 Key: TypeAlias = str | int
 """A loop: the name of its version 1 frame, or the number of its While node; an empty name stands for no loop."""
@@ -114,23 +113,11 @@ def _functional(web: View, number: int, parent: Key, definition: Any) -> Loop:
         if left is not None:
             variables.append(_variable(web, web.node(left).inputs[0], port))
     loop = Loop(number, node.name, variables, parent=parent)
-    condition = attribute(node, "cond")
-    if condition is not None:
-        part, result = _laid_out(definition, condition.func.name, len(node.inputs))
-        loop.condition = (part, result) if part.node(result).op != "PartitionedCall" else None
+    part, results = view_of(definition, node.proto, "cond")
+    if results:
+        loop.condition = (part, part.resolve(results[0]))
         loop.placed = {(1 + variable.port, 0): variable.ref for variable in variables}
     return loop
-
-
-def _laid_out(definition: Any, function: str, arguments: int) -> tuple[View, Ref]:
-    """A function in a view of its own, and its first result; placeholder number k, from 1 on, is argument k - 1."""
-    from tensorboard.compat.proto import node_def_pb2
-
-    nodes = [node_def_pb2.NodeDef(name=f"argument_{k}", op="Placeholder") for k in range(arguments)]
-    call = node_def_pb2.NodeDef(name="condition", op="PartitionedCall", input=[node.name for node in nodes])
-    call.attr["f"].func.name = function
-    part = view(SimpleNamespace(node=[*nodes, call], library=definition.library))
-    return part, part.resolve((len(nodes) + 1, 0))
 
 
 # Which node is in which loop -----------------------------------------------------------------------------------------
@@ -139,16 +126,16 @@ def _laid_out(definition: Any, function: str, arguments: int) -> tuple[View, Ref
 def _homes(web: View) -> tuple[list[Key], dict[str, Key]]:
     """For each node the loop that it is in, and for each frame the one around it."""
     found: list[Key] = [""] * len(web.nodes)
-    frames, around = _frames(web)
-    for number, frame in frames.items():
+    placed, around = frames(web)
+    for number, frame in placed.items():
         found[number] = frame
     for number, node in enumerate(web.nodes):
         if node.call:
-            found[number] = _caller(web, node, frames)
+            found[number] = _caller(web, node, placed)
     return found, dict(around)
 
 
-def _caller(web: View, node: Node, frames: Mapping[int, str]) -> Key:
+def _caller(web: View, node: Node, placed: Mapping[int, str]) -> Key:
     """The loop that a node of a function is in: that of its call, or the call itself where this is a loop."""
     for _ in range(len(web.nodes)):
         number, function = node.call, node.function
@@ -156,11 +143,11 @@ def _caller(web: View, node: Node, frames: Mapping[int, str]) -> Key:
         if node.op in _WHILES:
             return number if function == "body" else ""
         if not node.call:
-            return frames.get(number, "")
+            return placed.get(number, "")
     return ""
 
 
-def _frames(web: View) -> tuple[dict[int, str], dict[str, str]]:
+def frames(web: View) -> tuple[dict[int, str], dict[str, str]]:
     """The version 1 frame of each node of the graph itself, and the frame around each frame.
 
     All that enters a node is in one frame, control edges included; an Enter leads into a frame, an Exit out of it.

@@ -119,22 +119,7 @@ class Sorter:
         return found
 
     def _step(self, variable: Variable) -> float | None:
-        """By how much a whole number without axes grows at each step, or None."""
-        if dtype(self.web, variable.ref) not in _INTEGERS:
-            return None
-        following = self.web.resolve(variable.following)
-        node = self.web.node(following)
-        sources = self.web.inputs(node)
-        if len(sources) != 2 or extent(self.web, variable.ref) not in ((), None):
-            return None
-        for k in (0, 1):
-            value = number(self.web, sources[1 - k])
-            if sources[k] == variable.ref and value is not None:
-                if node.op in ADDS:
-                    return value
-                if node.op == "Sub" and k == 0:
-                    return -value
-        return None
+        return grows(self.web, variable)
 
     def _time(self, counters: Sequence[Variable]) -> Variable | None:
         """The counter that is the index of arrays, or is compared with lengths; else the last of two, or the only."""
@@ -279,8 +264,10 @@ class Sorter:
         return all(role in ("time", "iteration counter") for role in before)
 
     def _is_at_time(self, found: Roles, variable: Variable) -> bool:
-        """Whether each value that an array holds is written at the time."""
-        return found.time is not None and all(w.index == found.time.ref for w in found.writes[variable.port])
+        """Whether each value that an array holds is written at the time, or all at 0, where Keras keeps the last."""
+        writes = found.writes[variable.port]
+        at_time = found.time is not None and all(w.index == found.time.ref for w in writes)
+        return at_time or (self.loop.functional and all(number(self.web, w.index) == 0 for w in writes))
 
     def _labelled(self, found: Roles, arrays: Sequence[Variable]) -> str:
         """Who labelled the arrays that are written or read: TensorFlow's own label, not a name that the user chose."""
@@ -332,6 +319,24 @@ def _conjuncts(part: View, ref: Ref) -> Iterator[Ref]:
             front += part.inputs(node)
         else:
             yield at
+
+
+def grows(web: View, variable: Variable) -> float | None:
+    """By how much a whole number without axes grows at each step, or None."""
+    if dtype(web, variable.ref) not in _INTEGERS:
+        return None
+    node = web.node(web.resolve(variable.following))
+    sources = web.inputs(node)
+    if len(sources) != 2 or extent(web, variable.ref) not in ((), None):
+        return None
+    for k in (0, 1):
+        value = number(web, sources[1 - k])
+        if sources[k] == variable.ref and value is not None:
+            if node.op in ADDS:
+                return value
+            if node.op == "Sub" and k == 0:
+                return -value
+    return None
 
 
 def compared(web: View, loop: Loop, time: Variable) -> Iterator[Ref]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rnnprobe.recover.graph import loop_meanings as told
+from rnnprobe.recover.graph.entrances import offered, placeholders
 from rnnprobe.recover.graph.frames import Key, Loop, Variable, is_variable, loops
 from rnnprobe.recover.graph.loop_roles import READS, Roles, Sorter, compared
 from rnnprobe.recover.graph.loop_words import Speller, base, dtype, extent, sizes, start, tensor
-from rnnprobe.recover.graph.values import Variables, array
+from rnnprobe.recover.graph.values import Variables, array, own_names
 from rnnprobe.recover.graph.view import Ref, View, attribute, view
-from rnnprobe.types import Emitted, Extent, GraphTensor, LoopVariable, Network, Recurrence, Signature, Survey, Use
+from rnnprobe.types import Emitted, Extent, GraphTensor, LoopVariable, Network, Recurrence, Survey, Use
 
 _WHOLES = {"TensorArrayScatter": 2, "TensorArrayUnpack": 2, "TensorListFromTensor": 0}
 _GATHERS = {"TensorArrayGather": 2, "TensorArrayPack": 1, "TensorArrayConcat": 1, "TensorListStack": 0}
@@ -22,7 +24,6 @@ _COPIES = {"Transpose", "Reverse", "ReverseSequence", "Cast", "Reshape"}
 _FUSED = {"BlockLSTM", "BlockLSTMV2", "CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"}
 _STEPS = {"LSTMBlockCell", "GRUBlockCell"}
 _PORTS = {"BlockLSTM": 6, "BlockLSTMV2": 6, "LSTMBlockCell": 6, "GRUBlockCell": 3}  # the output that is h
-_PARTS = {"Split", "SplitV", "Slice", "StridedSlice", "Unpack", "Reshape"}  # of a state that is one tensor
 _NEEDLESS = {"Const", "NoOp", "Enter", "RefEnter", "Exit", "RefExit", "LoopCond", "ControlTrigger", "VarHandleOp"}
 _NEEDLESS |= {"Switch", "RefSwitch", "NextIteration", "RefNextIteration"}
 _MERGES = {"Merge", "RefMerge"}
@@ -45,7 +46,7 @@ class _Surveyor:
     def __init__(self, web: View, definition: Any, network: Network) -> None:
         self.web = web
         self.network = network
-        self.variables = Variables(web, network.checkpoint.tensors)
+        self.variables = Variables(web, network.checkpoint.tensors, own_names(network.checkpoint))
         self.loops, self.gradients = loops(web, definition)
         self.names: dict[Key, str] = {loop.key: loop.name for loop in self.loops}
         self.places = {
@@ -57,19 +58,20 @@ class _Surveyor:
         found = [self._loop(loop) for loop in self.loops]
         found += [self._unrolled(name, use) for name, uses in self.places.items() for use in uses if _is_unrolled(use)]
         found += list(self._ops())
-        fed = tuple(
-            tensor(self.web, (k, 0))
-            for k, node in enumerate(self.web.nodes)
-            if node.op.startswith("Placeholder") and not node.call and not node.hidden
-        )
-        return Survey(tuple(found), self.gradients, fed, tuple(_signatures(graph)), tuple(self.web.unread))
+        return Survey(tuple(found), self.gradients, placeholders(self.web), offered(graph), tuple(self.web.unread))
 
     # Loops ------------------------------------------------------------------------------------------------------------
 
     def _loop(self, loop: Loop) -> Recurrence:
         roles = Sorter(self.web, loop).roles()
-        within = self._layers(loop)
-        meanings = dict(self._meanings(loop, within))
+        stored = self._stored(loop.members)
+        within = told.layers_in(loop, self.places) or told.layers_of(self.network, stored)
+        attentions = told.attentions(self.web, loop)
+        meanings = dict(told.of_attention(self.web, loop, roles, attentions))
+        if any(name in self.places for name in within):
+            meanings |= dict(told.by_place(self.web, loop, within, self.places))
+        else:
+            meanings |= dict(told.by_order(self.network, loop, roles, within))
         listed = [v for v in loop.variables if v.port not in roles.kept and (v.changes or not loop.functional)]
         listed += [v for v in loop.variables if loop.functional and roles.names[v.port] == "no loop state"]
         emitted = tuple(self._emitted(loop, roles))
@@ -84,13 +86,13 @@ class _Surveyor:
             emitted,
             tuple(inputs),
             tuple(self._lengths(loop, roles)),
-            tuple(self._reads(loop.members)),
+            tuple(self._names(stored)),
             # A layer's direction is that of its input; a time that counts down is the loop's own.
             self._direction(within if not roles.down else (), turned),
             tuple(within),
             self.names.get(loop.parent, ""),
             tensors=tuple(self._tensors(loop.members)),
-            notes=tuple(self._notes(roles)),
+            notes=(*self._notes(loop, roles), *(told.attention_note(self.web, one) for one in attentions)),
         )
 
     def _variable(self, loop: Loop, v: Variable, roles: Roles, meanings: dict[Ref, str]) -> LoopVariable:
@@ -99,7 +101,7 @@ class _Surveyor:
         writes = roles.writes.get(v.port)
         if writes:
             kind, shape = dtype(self.web, writes[0].value), extent(self.web, writes[0].value)
-            meaning = f"written at {self._index(roles, writes[0].index)}"
+            meaning = f"written at {self._index(loop, roles, writes[0].index)}"
         starts = start(self.web, self.variables, v.initial)
         if writes and starts == "0":
             # Before release 1.0 what stands for an array's contents is a number.
@@ -114,28 +116,6 @@ class _Surveyor:
         if declared is not None and v.port < len(declared.list.shape):
             return sizes(declared.list.shape[v.port])
         return extent(self.web, v.ref)
-
-    def _meanings(self, loop: Loop, within: Iterable[str]) -> Iterator[tuple[Ref, str]]:
-        """What layers call the loop's variables."""
-        own = {v.ref for v in loop.variables}
-        inside = set(loop.members)
-        joined: dict[Ref, list[str]] = {}
-        for name in within:
-            for use in (use for use in self.places[name] if _home(use) & inside):
-                for state, ref in use.carried.items():
-                    at = self.web.resolve(ref)
-                    for _ in range(_DEEPEST):
-                        node = self.web.node(at)
-                        if at in own or node.op not in _PARTS:
-                            break
-                        at = self.web.input(node, 1 if node.op == "Split" else 0)
-                    if at in own:
-                        joined.setdefault(at, []).append(f"{state} of {name}")
-        yield from ((ref, ", ".join(dict.fromkeys(words))) for ref, words in joined.items())
-
-    def _layers(self, loop: Loop) -> list[str]:
-        inside = set(loop.members)
-        return [name for name, uses in self.places.items() if any(_home(use) & inside for use in uses)]
 
     def _condition(self, loop: Loop, roles: Roles) -> str:
         if loop.condition is None:
@@ -152,15 +132,18 @@ class _Surveyor:
         role = roles.names[v.port]
         return {"finished flags": "finished", "iteration counter": "counter"}.get(role, role)
 
-    def _index(self, roles: Roles, ref: Ref) -> str:
+    def _index(self, loop: Loop, roles: Roles, ref: Ref) -> str:
         names = {} if roles.time is None else {roles.time.ref: "time"}
+        names = {v.ref: f"#{v.port}" for v in loop.variables if v.changes} | names
         return Speller(self.web, names).spell(ref)
 
     def _emitted(self, loop: Loop, roles: Roles) -> Iterator[Emitted]:
         for v in loop.variables:
             for write in roles.writes.get(v.port, ())[:1]:
                 stacked, axes = self._stacked(v)
-                yield Emitted(tensor(self.web, write.value), self._index(roles, write.index), stacked, axes, v.port)
+                yield Emitted(
+                    tensor(self.web, write.value), self._index(loop, roles, write.index), stacked, axes, v.port
+                )
 
     def _stacked(self, v: Variable) -> tuple[GraphTensor | None, str]:
         """What becomes of an array behind the loop."""
@@ -222,11 +205,14 @@ class _Surveyor:
         refs = compared(self.web, loop, roles.time)
         return list(dict.fromkeys(tensor(self.web, ref).name for ref in refs))
 
-    def _reads(self, members: Iterable[int]) -> list[str]:
-        """The checkpoint's variables that nodes read; those of object checkpoints by their own names."""
-        found = {name for number in members for ref in self.web.inputs(number) if (name := self.variables.name(ref))}
+    def _stored(self, members: Iterable[int]) -> set[str]:
+        """The checkpoint's variables that nodes read."""
+        return {name for number in members for ref in self.web.inputs(number) if (name := self.variables.name(ref))}
+
+    def _names(self, stored: Iterable[str]) -> list[str]:
+        """Variables by name; those of object checkpoints by their own names."""
         objects = self.network.checkpoint.objects
-        return sorted({name if objects is None else objects.names.get(name, name) for name in found})
+        return sorted({name if objects is None else objects.names.get(name, name) for name in stored})
 
     def _tensors(self, members: Iterable[int]) -> Iterator[GraphTensor]:
         """What is computed inside; constants, control flow and what carries no data left out."""
@@ -240,8 +226,8 @@ class _Surveyor:
                     found = tensor(self.web, (number, port))
                     yield GraphTensor(found.name, node.proto.op, found.dtype, found.shape)
 
-    def _notes(self, roles: Roles) -> Iterator[str]:
-        indices = {self._index(roles, write.index) for writes in roles.writes.values() for write in writes}
+    def _notes(self, loop: Loop, roles: Roles) -> Iterator[str]:
+        indices = {self._index(loop, roles, write.index) for writes in roles.writes.values() for write in writes}
         if roles.kind == "raw_rnn":
             yield (
                 "raw_rnn calls loop_fn once before the first step; what emit_output returns at each step is stacked in "
@@ -252,6 +238,8 @@ class _Surveyor:
                 "an array in the loop state is written at time + 1: its element 0 is from the call before the first "
                 "step, so element t + 1 goes with step t of the output"
             )
+        if roles.kind == "Keras K.rnn" and "0" in indices:
+            yield "each step writes over what was handed out before: the output after the last step is all that is left"
         if roles.kind == "tf.scan":
             yield "tf.scan hands out every new state, time first: element t is the state after reading step t"
 
@@ -316,32 +304,12 @@ class _Surveyor:
                 emitted=(Emitted(tensor(self.web, (number, _PORTS.get(node.op, 0))), axes="time, batch"),),
                 inputs=(self._name(node.inputs[1 if node.op.startswith("BlockLSTM") else 0]),) if node.inputs else (),
                 lengths=(self._name(node.inputs[0]),) if node.op.startswith("BlockLSTM") and node.inputs else (),
-                reads=tuple(self._reads([number])),
+                reads=tuple(self._names(self._stored([number]))),
                 direction=self._direction(layers, set()),
                 layers=tuple(layers),
             )
 
 
-def _home(use: Use) -> set[int]:
-    """The nodes that compute what a loop repeats for a layer."""
-    return {tap.ref[0] for tap in use.signals[0].values()} if use.looped and not use.fused and use.signals else set()
-
-
 def _is_unrolled(use: Use) -> bool:
     """Whether the graph writes out each step."""
     return not use.looped and not use.fused and len(use.inputs) > 1
-
-
-def _signatures(graph: Any) -> Iterator[Signature]:
-    """The signatures of a MetaGraphDef, by name."""
-    for name, stored in sorted(getattr(graph, "signature_def", {}).items()):
-        yield Signature(name, stored.method_name, _arguments(stored.inputs), _arguments(stored.outputs))
-
-
-def _arguments(stored: Any) -> tuple[tuple[str, GraphTensor], ...]:
-    from rnnprobe.formats import dtypes
-
-    return tuple(
-        (key, GraphTensor(info.name, "", dtypes.name(info.dtype) if info.dtype else "", sizes(info.tensor_shape)))
-        for key, info in sorted(stored.items())
-    )

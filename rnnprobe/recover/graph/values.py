@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from math import prod
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from rnnprobe.formats.constants import variable
 from rnnprobe.formats.dtypes import MAX_RANK
 from rnnprobe.recover.graph.view import Ref, View, attribute
-from rnnprobe.types import Array
+from rnnprobe.types import Array, Checkpoint
 
 _VARIABLES = {"Variable", "VariableV2", "VarHandleOp", "TemporaryVariable", "AutoReloadVariable"}
 _CONCATS = {"Concat", "ConcatV2"}
@@ -89,11 +90,17 @@ class Variables:
 
     A saver may store a variable under another name than its own, and several under one name, as slices of it: what
     stands at its inputs counts, and the variable's own name only where no saver speaks of it.
+
+    Args:
+        view: the graph.
+        stored: the checkpoint's tensors.
+        named: a variable's own name → its tensor, where the two differ (`own_names`).
     """
 
-    def __init__(self, view: View, stored: Collection[str]) -> None:
+    def __init__(self, view: View, stored: Collection[str], named: Mapping[str, str] | None = None) -> None:
         self._view = view
         self._stored = stored
+        self._named = named or {}
         self._keys: dict[int, str] = {}
         for node in view.nodes:
             if node.op in _SAVES:
@@ -123,8 +130,19 @@ class Variables:
             # A frozen variable, or what became of the Identity that read it.
             return next((name for name in (node.name, variable(node.name)) if name in self._stored), None)
         if node.op in _VARIABLES:
+            shared = attribute(node, "shared_name")
+            own = node.name if shared is None or not shared.s else shared.s.decode("utf-8", "replace")
+            if own in self._named:
+                return self._named[own]
             return _PARTITION.sub("", node.name) if node.name not in self._stored else node.name
         return None
+
+
+def own_names(checkpoint: Checkpoint) -> dict[str, str]:
+    """Variable → its tensor, of a checkpoint of objects, whose tensors go by attributes; names of two are left out."""
+    names = checkpoint.objects.names if checkpoint.objects is not None else {}
+    times = Counter(names.values())
+    return {own: key for key, own in names.items() if times[own] == 1}
 
 
 def _strings(view: View, ref: Ref) -> list[str]:

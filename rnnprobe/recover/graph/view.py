@@ -2,8 +2,9 @@
 
 Both ways of writing a loop come out alike: a loop variable is a node `LoopVar` with the inputs (initial value, next
 value), and what a loop leaves behind is an `Exit` of it. Version 1 frames (`Enter`, `Merge`, `Switch`, `NextIteration`,
-`Exit`) are read in place; the functions of `While`, `If` and `PartitionedCall` are laid out where they are called. A
-conditional is a `Merge` of its branches. Ops that hand on a value unchanged disappear behind `resolve`.
+`Exit`) are read in place; the functions of `While` and `If` are laid out where these are, those of calls were so when
+the file was read (`rnnprobe.formats.inline`). A conditional is a `Merge` of its branches. Ops that hand on a value
+unchanged disappear behind `resolve`.
 
 Nothing goes by a node's name, with one exception: what lies under `gradients` is not looked at.
 """
@@ -13,6 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from rnnprobe.formats import op_outputs
+from rnnprobe.formats.inline import CALLS, DEEPEST, MOST_NODES
 
 Ref: TypeAlias = tuple[int, int]
 """A tensor: the number of its node, and which of its outputs."""
@@ -40,18 +44,6 @@ _MERGES = {"Merge", "RefMerge"}
 _NEXT = {"NextIteration", "RefNextIteration"}
 _WHILES = {"While", "StatelessWhile"}
 _IFS = {"If", "StatelessIf"}
-_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
-# Inside of a function an edge names the output, `node:h:0`; of most ops only the number counts.
-_LSTM_OUTPUTS = ("i", "cs", "f", "o", "ci", "co", "h")
-_OUTPUTS: Mapping[str, tuple[str, ...]] = {
-    "LSTMBlockCell": _LSTM_OUTPUTS,
-    "BlockLSTM": _LSTM_OUTPUTS,
-    "BlockLSTMV2": _LSTM_OUTPUTS,
-    "GRUBlockCell": ("r", "u", "c", "h"),
-    "TensorArrayV3": ("handle", "flow"),
-}
-_DEEPEST = 32
-_MOST_NODES = 250_000  # with those of functions
 
 
 @dataclass(slots=True)
@@ -84,7 +76,7 @@ class View:
     Attributes:
         nodes: every op.
         redirects: outputs of calls → the tensors that they are.
-        unread: calls of functions that were not laid out: too deep, too many, or missing.
+        unread: what calls functions that were not laid out: too deep, too many, missing, or not as they are called.
     """
 
     nodes: list[Node]
@@ -138,14 +130,14 @@ class View:
         if self._consumers is None:
             self._consumers = {}
             for number, node in enumerate(self.nodes):
-                if not node.hidden and node.op not in _ALIASES:
+                if not node.hidden and node.op not in _ALIASES and node.op != "IdentityN":
                     for slot, source in enumerate(node.inputs):
                         self._consumers.setdefault(self.resolve(source), []).append((number, slot))
         return self._consumers.get(ref, [])
 
     def settle(self) -> None:
         """Turns loop variables that never change, and what is left of them, into copies of what they start as."""
-        for _ in range(_DEEPEST):
+        for _ in range(DEEPEST):
             self._resolved.clear()
             constant = [number for number, node in enumerate(self.nodes) if self._is_constant(number, node)]
             for number in constant:
@@ -174,10 +166,25 @@ def view(graph: Any) -> View:
     definition = graph.graph_def if hasattr(graph, "graph_def") else graph
     builder = _Builder({function.signature.name: function for function in definition.library.function})
     builder.graph(definition.node)
-    builder.lay_out()
-    web = View(builder.nodes, builder.redirects, builder.unread)
-    web.settle()
-    return web
+    return builder.view()
+
+
+def view_of(definition: Any, proto: Any, function: str) -> tuple[View, list[Ref]]:
+    """A function by itself, and its results: that which an attribute of a node names.
+
+    Its argument number k is the first output of node k + 1.
+
+    Args:
+        definition: the GraphDef.
+        proto: the node.
+        function: the attribute: `cond`, `body` …
+    """
+    builder = _Builder({function.signature.name: function for function in definition.library.function})
+    data = [edge for edge in proto.input if not edge.startswith("^")]
+    builder.nodes += [Node(f"argument {k}", "Placeholder", []) for k in range(len(data))]
+    builder.nodes.append(Node(proto.name, proto.op, [(k + 1, 0) for k in range(len(data))], proto))
+    results = builder.function(len(data) + 1, function, builder.nodes[-1].inputs, 0)
+    return builder.view(), results
 
 
 class _Builder:
@@ -213,25 +220,28 @@ class _Builder:
             name = prefix + definition.name
             hidden = "gradients" in name and any(part.startswith("gradients") for part in name.split("/"))
             numbers[definition.name] = len(self.nodes)
-            if not hidden and (definition.op in _WHILES or definition.op in _IFS or definition.op in _CALLS):
+            if not hidden and (definition.op in _WHILES or definition.op in _IFS or definition.op in CALLS):
                 self._calls.append((len(self.nodes), depth))
             self.nodes.append(Node(name, definition.op, [], definition, hidden))
         return numbers
 
-    def lay_out(self) -> None:
-        """Puts functions where they are called."""
+    def view(self) -> View:
+        """What was collected, with the functions of loops and conditionals where these are."""
+        self._lay_out()
+        web = View(self.nodes, self.redirects, self.unread)
+        web.settle()
+        return web
+
+    def _lay_out(self) -> None:
         while self._calls:
             number, depth = self._calls.pop()
             node = self.nodes[number]
-            if depth >= _DEEPEST or len(self.nodes) > _MOST_NODES:
+            if node.op in CALLS or depth >= DEEPEST or len(self.nodes) > MOST_NODES:
                 self.unread.append(node.name)
             elif node.op in _WHILES:
                 self._while(number, depth + 1)
-            elif node.op in _IFS:
-                self._if(number, depth + 1)
             else:
-                results = self._function(number, "f", node.inputs, depth + 1)
-                self.redirects.update({(number, port): ref for port, ref in enumerate(results)})
+                self._if(number, depth + 1)
 
     def _while(self, number: int, depth: int) -> None:
         node = self.nodes[number]
@@ -239,14 +249,14 @@ class _Builder:
         for source in node.inputs:
             self.nodes.append(Node(node.name, LOOP_VARIABLE, [source, source], call=number, function="body"))
         variables = [(first + k, 0) for k in range(len(node.inputs))]
-        results = self._function(number, "body", variables, depth)
+        results = self.function(number, "body", variables, depth)
         for port, (variable, following) in enumerate(zip(variables, results, strict=False)):
             self.nodes[variable[0]].inputs[1] = following
             self.redirects[number, port] = self._append(Node(node.name, "Exit", [variable]))
 
     def _if(self, number: int, depth: int) -> None:
         node = self.nodes[number]
-        branches = [self._function(number, name, node.inputs[1:], depth) for name in ("then_branch", "else_branch")]
+        branches = [self.function(number, name, node.inputs[1:], depth) for name in ("then_branch", "else_branch")]
         for port, refs in enumerate(zip(*branches, strict=False)):
             self.redirects[number, port] = self._append(Node(node.name, "Merge", list(refs)))
 
@@ -254,7 +264,7 @@ class _Builder:
         self.nodes.append(node)
         return len(self.nodes) - 1, 0
 
-    def _function(self, caller: int, name: str, arguments: list[Ref], depth: int) -> list[Ref]:
+    def function(self, caller: int, name: str, arguments: list[Ref], depth: int) -> list[Ref]:
         """Lays out the function that an attribute of a node names, and returns its results."""
         call = self.nodes[caller]
         value = attribute(call, name)
@@ -273,9 +283,8 @@ class _Builder:
                 return given[source]
             number = numbers.get(source, 0)
             label, _, port = output.partition(":")
-            outputs = _OUTPUTS.get(self.nodes[number].op, ())
-            first = outputs.index(label) if label in outputs else 0
-            return number, first + _port(port)
+            first = op_outputs.place(self.nodes[number].proto, label) if number else 0
+            return (number if first is not None else 0), (first or 0) + _port(port)
 
         for number in numbers.values():
             node = self.nodes[number]
