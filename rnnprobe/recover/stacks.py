@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from rnnprobe.cells.layers import step_shape
+from rnnprobe.cells.layers import passed_size, step_shape
 from rnnprobe.errors import BadInput, Refused
 from rnnprobe.types import Entry, Feed, Layer, Network, Transform
 
@@ -44,7 +44,8 @@ def select(
 
     Args:
         network: the whole.
-        layers: those that the user asked for; what feeds them comes along. If none, the only stack there is.
+        layers: those that the user asked for; what feeds them comes along. If none, the only stack there is, or every
+            one, where the graph shows what each of them reads.
         own_input: what enters `layers` is given: nothing that feeds them comes along, masks and states neither.
         outputs: the model's outputs are wanted too, and what leads to them comes along.
 
@@ -62,7 +63,7 @@ def select(
         )
     if not layers:
         found = stacks(network)
-        if len(found) > 1:
+        if len(found) > 1 and not _shown(network):
             _between(network, found)
             choices = "\n".join(" ".join(f"--layer {layer.name}" for layer in stack) for stack in found)
             raise BadInput(
@@ -70,7 +71,7 @@ def select(
                 path=path,
                 hint=f"choose one:\n{choices}",
             )
-        layers = found[0]
+        layers = [layer for stack in found for layer in stack]
     wanted = {layer.name for layer in layers}
     if own_input and outputs:
         raise BadInput(
@@ -98,6 +99,11 @@ def select(
     if not own_input:
         _check(selected)
     return selected, tuple(layer for layer in selected.layers if layer.name in wanted)
+
+
+def _shown(network: Network) -> bool:
+    """Whether the graph shows what every layer reads: those that read the same from outside have one input there."""
+    return all(layer.feed.evidence == "graph" for layer in network.layers)
 
 
 def _between(network: Network, found: Sequence[Sequence[Layer]]) -> None:
@@ -167,7 +173,7 @@ def _check(network: Network) -> None:
     """
     inputs = outside(network)
     strange = [name for name in inputs if network.shapes and name not in network.shapes]
-    assumed = not network.shapes and len(inputs) > 1
+    assumed = not network.shapes and len(inputs) > 1 and not _shown(network)
     if not strange and not assumed:
         return
     path = network.checkpoint.path
@@ -273,7 +279,7 @@ def _entry(network: Network, name: str, dtype: str) -> Entry:
 
 def _widths(network: Network, names: Collection[str]) -> dict[str, int]:
     """Layer → the features that it takes from one of `names`, where other layers may stand beside it."""
-    known = {layer.name: layer.output_size for layer in network.layers}
+    known = {layer.name: passed_size(layer) for layer in network.layers}
     found = {}
     for layer in network.layers:
         sources = layer.feed.sources

@@ -315,6 +315,61 @@ def test_a_graph_that_does_not_use_the_layer_leaves_it_and_says_so() -> None:
     assert found.notes == (f"{SCOPE}: the graph does not show how it is used; it is left as it was",)
 
 
+def test_a_state_that_something_else_computes_is_noted() -> None:
+    builder = Builder()
+    builder.variables()
+    other = builder.add("other", "Mul", builder.add("given", "Placeholder"), builder.const("two", 2.0))
+    builder.step("t0", builder.add("x", "Placeholder"), builder.const("c0", 0.0, 1, N), other)
+    found = network(builder)
+    assert found.notes[0] == f"{SCOPE}: the graph does not carry its states on as the cell does; it is left as it was"
+    assert found.layers[0].options["forget_bias"].evidence == "assumed"
+
+
+def convolving(builder: Builder, kernel: str, *, gates: int = 4, state: str = "") -> None:
+    """Two steps of a ConvLSTM along one axis, without biases, or of a convolution of a concat that is no cell."""
+    builder.add(kernel, "VariableV2")
+    builder.add("x", "Unpack", builder.add("all", "Placeholder"), num=2)
+    c, h = builder.const("c0", 0.0, 1, 5, N), builder.const("h0", 0.0, 1, 5, N)
+    for t in range(2):
+        joined = builder.add(f"{t}/joined", "ConcatV2", f"x:{t}", state or h, builder.axis(2))
+        wide = builder.add(f"{t}/wide", "ExpandDims", joined, builder.axis(1))
+        rows = builder.add(f"{t}/rows", "ExpandDims", kernel, builder.axis(0))
+        node = builder.definition.node.add(name=f"{t}/conv", op="Conv2D", input=[wide, rows])
+        node.attr["padding"].s = b"SAME"
+        node.attr["strides"].list.i.extend([1, 1, 1, 1])
+        total = builder.add(f"{t}/squeezed", "Squeeze", f"{t}/conv")
+        builder.add(f"{t}/split", "Split", builder.axis(2), total, num_split=gates)
+        i, g, f, o = (f"{t}/split:{min(k, gates - 1)}" for k in range(4))
+        f = builder.add(f"{t}/fb", "Add", f, builder.const(f"{t}/two", 2.0))
+        kept = builder.add(f"{t}/kept", "Mul", builder.add(f"{t}/f", "Sigmoid", f), c)
+        fresh = builder.add(f"{t}/new", "Mul", builder.add(f"{t}/i", "Sigmoid", i), builder.add(f"{t}/g", "Tanh", g))
+        c = builder.add(f"{t}/c", "Add", kept, fresh)
+        h = builder.add(f"{t}/h", "Mul", builder.add(f"{t}/o", "Sigmoid", o), builder.add(f"{t}/t", "Tanh", c))
+
+
+def convolution(builder: Builder, kernel: str) -> Network:
+    stored = {kernel: tensor(kernel, 3, D + N, 4 * N)}
+    return graph.refine(names.recover(Checkpoint(Path("model"), "a bundle", stored, graph=builder.definition)))
+
+
+def test_a_lone_kernel_of_a_convolution_is_a_cell_by_its_use() -> None:
+    builder = Builder()
+    convolving(builder, "mine/w")
+    found = convolution(builder, "mine/w")
+    assert [layer.cell.name for layer in found.layers] == ["conv_lstm_1d"]
+    assert found.layers[0].options["forget_bias"].value == 2.0
+    assert found.layers[0].options["forget_bias"].evidence == "graph"
+    assert found.places[found.layers[0].name][0].signals[1].keys() >= {"h", "c", "i", "f_pre"}
+
+
+@pytest.mark.parametrize("options", [{"gates": 2}, {"state": "all"}])
+def test_a_convolution_that_is_no_cell_is_none(options: dict[str, Any]) -> None:
+    builder = Builder()
+    convolving(builder, "mine/kernel", **options)
+    found = convolution(builder, "mine/kernel")
+    assert found.layers == ()
+
+
 def test_a_keras_cell_is_left_and_said_to_be() -> None:
     shapes = {"kernel": (D, 4 * N), "recurrent_kernel": (N, 4 * N), "bias": (4 * N,)}
     stored = {f"lstm/{leaf}": tensor(f"lstm/{leaf}", *shape) for leaf, shape in shapes.items()}

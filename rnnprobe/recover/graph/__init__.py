@@ -8,9 +8,10 @@ and a note says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rnnprobe.cells.layers import passed_size
 from rnnprobe.recover.graph.cell import Application, Reader
 from rnnprobe.recover.graph.owners import Owner, applications, owners, settled
 from rnnprobe.recover.graph.paths import without_dropout
@@ -25,7 +26,9 @@ from rnnprobe.recover.graph.spots import (
     outside_names,
     residuals,
     spots,
+    tables,
 )
+from rnnprobe.recover.graph.starts import started
 from rnnprobe.recover.graph.trace import Part, Tracer
 from rnnprobe.recover.graph.unnamed import unclaimed
 from rnnprobe.recover.graph.values import Variables
@@ -66,16 +69,17 @@ def refine(network: Network) -> Network:
     layers, feeds_notes = _layers(reading)
     fed = {source for layer in layers for source in layer.feed.sources}
     confirmed = {reading.layers[number].scope for number in reading.layers if reading.owners[number].layer is None}
+    places = {
+        name: uses(spot.runs, reading.runs, reading.feeds, reading.applications)
+        for name, spot in zip(_names(reading), reading.spots, strict=True)
+    }
     return replace(
         network,
-        layers=_sorted(layers),
-        embeddings=_embeddings(network, layers, fed),
+        layers=_sorted(started(layers, places, reading.view)),
+        embeddings=_embeddings(reading, layers, fed),
         candidates=_candidates(reading, layers),
         notes=(*network.notes, *_notes(reading, confirmed), *feeds_notes),
-        places={
-            name: uses(spot.runs, reading.runs, reading.feeds, reading.applications)
-            for name, spot in zip(_names(reading), reading.spots, strict=True)
-        },
+        places=places,
     )
 
 
@@ -134,6 +138,7 @@ def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
     names = _names(reading)
     inner = downstream(reading.view, reading.applications)
     outside = outside_names(reading.spots, names, reading.view, inner)
+    looked_up, _ = tables(reading.spots, names)
     found: list[Layer] = []
     for number, layer in reading.layers.items():
         own = [k for k, spot in enumerate(reading.spots) if spot.owner == number]
@@ -143,7 +148,7 @@ def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
             notes.append(f"{layer.name}: the graph {way}; it is left as it was")
             found.append(layer)
         for k in own:
-            found.append(_placed(reading, k, names, outside[k], notes))
+            found.append(_placed(reading, k, names, outside[k], looked_up[k], notes))
     read = {id(layer) for layer in reading.layers.values()}
     found += [layer for layer in reading.network.layers if id(layer) not in read]
     # An assumed feed may name a layer that has become several.
@@ -198,18 +203,22 @@ def _turned(name: str, backward: bool | None) -> str:
     return f"{name}/{'bw' if backward else 'fw'}"
 
 
-def _placed(reading: _Reading, k: int, names: Sequence[str], outside: str, notes: list[str]) -> Layer:
-    """The layer at a spot."""
+def _placed(
+    reading: _Reading, k: int, names: Sequence[str], outside: str, looked_up: Sequence[str], notes: list[str]
+) -> Layer:
+    """The layer at a spot, which reads what is `outside`, or rows of the tables that are called `looked_up`."""
     spot = reading.spots[k]
     layer = replace(reading.layers[spot.owner], name=names[k])
     layer = replace(layer, options=_options(reading, layer, spot, notes))
     if spot.backward is None:
         notes.append(f"{layer.name}: its inputs run in different directions; the direction is left as it was")
         return layer
-    sources = [_source(reading, part, names) for part in spot.parts]
+    sources = [_source(reading, part, names, table) for part, table in zip(spot.parts, looked_up, strict=True)]
     widths = [width for _, width in sources]
     if sources and sum(widths) == layer.input_size and all(widths):
         feed = Feed(tuple(name for name, _ in sources), evidence="graph")
+    elif _behind_unread(reading, layer):
+        feed = layer.feed
     else:
         if any(part.kind != "outside" for part in spot.parts):
             outside = f"input of {layer.name}"
@@ -226,14 +235,21 @@ def _placed(reading: _Reading, k: int, names: Sequence[str], outside: str, notes
     return replace(layer, direction="backward" if spot.backward else "forward", feed=feed)
 
 
-def _source(reading: _Reading, part: Part, names: Sequence[str]) -> tuple[str, int]:
+def _behind_unread(reading: _Reading, layer: Layer) -> bool:
+    """Whether names say that cells feed a layer whose use is not read off the graph, so that it can't deny it."""
+    read = {reading.layers[spot.owner].name for spot in reading.spots}
+    unread = {other.name for other in reading.network.layers} - read
+    return layer.feed.evidence == "weights" and unread.issuperset(layer.feed.sources)
+
+
+def _source(reading: _Reading, part: Part, names: Sequence[str], table: str) -> tuple[str, int]:
     """The name and the width of what enters, or an empty name and 0 where it can't be named."""
     if part.kind == "run" and part.passed_on:
-        return names[int(part.source)], reading.layers[reading.spots[int(part.source)].owner].output_size
+        return names[int(part.source)], passed_size(reading.layers[reading.spots[int(part.source)].owner])
     if part.kind == "table":
         tensor = reading.network.checkpoint.tensors.get(str(part.source))
         if tensor is not None and len(tensor.shape) == 2:
-            return tensor.name, tensor.shape[1]
+            return table, tensor.shape[1]
     return "", 0
 
 
@@ -290,22 +306,37 @@ def _sorted(layers: Iterable[Layer]) -> tuple[Layer, ...]:
     found: list[Layer] = []
     done: set[str] = set()
     while waiting:
-        ready = next((layer for layer in waiting if names & set(layer.feed.sources) <= done), waiting[0])
+        ready = next((layer for layer in waiting if names & set(_read_by(layer)) <= done), waiting[0])
         found.append(ready)
         done.add(ready.name)
         waiting.remove(ready)
     return tuple(found)
 
 
-def _embeddings(network: Network, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:
+def _read_by(layer: Layer) -> tuple[str, ...]:
+    """All that a layer reads or starts from."""
+    return tuple(source for feed in (layer.feed, *layer.initial.values()) for source in feed.sources)
+
+
+def _embeddings(reading: _Reading, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:
     """The tables that feed a layer, those that the graph shows there with that evidence."""
-    names = {layer.name for layer in layers}
-    shown = {s for layer in layers if layer.feed.evidence == "graph" for s in layer.feed.sources} - names
-    kept = [replace(e, evidence="graph") if e.name in shown else e for e in network.embeddings if e.name in fed]
-    known = {embedding.name for embedding in kept}
-    tensors = network.checkpoint.tensors
-    new = [Embedding(name, tensors[name], "graph") for name in sorted(shown - known) if name in tensors]
-    return (*kept, *new)
+    network = reading.network
+    called, ids = tables(reading.spots, _names(reading))
+    stored = {
+        name: network.checkpoint.tensors[str(part.source)]
+        for spot, own in zip(reading.spots, called, strict=True)
+        for part, name in zip(spot.parts, own, strict=True)
+        if name and str(part.source) in network.checkpoint.tensors
+    }
+    shown = {s for layer in layers if layer.feed.evidence == "graph" for s in layer.feed.sources} & stored.keys()
+    kept = [embedding for embedding in network.embeddings if embedding.name in fed - shown]
+    return (*kept, *(Embedding(name, stored[name], "graph", _source_of(name, ids, shown)) for name in sorted(shown)))
+
+
+def _source_of(table: str, ids: Mapping[str, str], shown: Collection[str]) -> str:
+    """The input that gives a table its ids, where it is called otherwise than the table."""
+    first = next((name for name in ids if ids[name] == ids[table] and name in shown), table)
+    return "" if first == table else first
 
 
 def _notes(reading: _Reading, confirmed: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, plain_product
+from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, plain_convolution, plain_product
 from rnnprobe.recover.graph.values import Variables, joins, named, number
 from rnnprobe.recover.graph.view import Ref, View, attribute
 from rnnprobe.types import OptionValue, Tap, Tensor
@@ -35,6 +35,7 @@ class Application:
         fused: the op runs over all steps by itself.
         kind: the op, where it is a block op.
         inner: the signals other than the states, as far as they are tensors of the graph.
+        passed: what wrappers around the cell make of its h, or None where there are none.
     """
 
     owner: int
@@ -49,6 +50,12 @@ class Application:
     fused: bool = False
     kind: str = ""
     inner: dict[str, Tap] = field(default_factory=dict)
+    passed: Ref | None = None
+
+    @property
+    def emitted(self) -> Ref | None:
+        """What the layer passes on."""
+        return self.h_out if self.passed is None else self.passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,28 @@ class Reader:
         self.view = view
         self.variables = variables
 
+    def kernel(self, product: int) -> Ref | None:
+        """What a node multiplies or convolves something with; None where it does neither, or not as a cell does."""
+        if plain_product(self.view, product):
+            return self.view.input(product, 1)
+        axes = plain_convolution(self.view, product)
+        if not axes:
+            return None
+        kernel = self.view.input(product, 1)
+        return self.view.input(kernel[0], 0) if axes == 1 else kernel
+
     def start(self, owner: int, product: int) -> Application | None:
         """An application with its inputs alone, from the product with the kernel; None where it takes no concat."""
-        parts = joins(self.view, self.view.input(product, 0))
-        if len(parts) < 2 or not plain_product(self.view, product):
+        if self.kernel(product) is None:
             return None
-        return Application(owner, product, tuple(parts[:-1]), parts[-1])
+        taken = self.view.input(product, 0)
+        if plain_convolution(self.view, product) == 1:
+            # Along one axis: expanded, convolved and squeezed.
+            taken = self.view.input(taken[0], 0)
+            squeezed = [k for k, _ in self.view.consumers((product, 0)) if self.view.nodes[k].op == "Squeeze"]
+            product = squeezed[0] if len(squeezed) == 1 else product
+        parts = joins(self.view, taken)
+        return Application(owner, product, tuple(parts[:-1]), parts[-1]) if len(parts) > 1 else None
 
     def biased(self, product: Ref, bias: str) -> Ref | None:
         """The product with the stored bias of this name added."""
@@ -215,7 +238,9 @@ def _is_rest(view: View, consumer: int) -> bool:
 def read_lstm(reader: Reader, app: Application, weights: Mapping[str, Tensor], order: tuple[str, ...]) -> None:
     """c' = clip(f·c + i·g), h' = o·φ(c'), projected and clipped."""
     view = reader.view
-    total = reader.biased((app.node, 0), named(weights, "bias"))
+    total: Ref | None = (app.node, 0)
+    if "bias" in weights:
+        total = reader.biased((app.node, 0), named(weights, "bias"))
     blocks = reader.blocks(total, 4) if total is not None else []
     if not blocks:
         app.problem = "its product is not split into four gates after its bias is added"
@@ -237,7 +262,8 @@ def read_lstm(reader: Reader, app: Application, weights: Mapping[str, Tensor], o
                 roles = {"i": i, "g": g, "f": f, "o": o}
                 app.inner = {name: tap for letter, gate in roles.items() for name, tap in gate.taps(letter).items()}
                 _project(reader, app, weights, h)
-                app.used |= {"kernel", "bias"} | {gate.peephole for gate in roles.values() if gate.peephole}
+                app.used |= {"kernel"} | weights.keys() & {"bias"}
+                app.used |= {gate.peephole for gate in roles.values() if gate.peephole}
                 app.problem = app.problem or _doubt(roles, order, c_in, c_out, activation)
                 return
     app.problem = "its gates are not combined as an LSTM combines them"

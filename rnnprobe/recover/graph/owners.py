@@ -9,14 +9,23 @@ from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
 from rnnprobe.recover.graph.block import block_cell, block_weights, is_block, read_block
 from rnnprobe.recover.graph.cell import Application, Reader, read_gru, read_lstm, read_rnn
-from rnnprobe.recover.graph.paths import plain_product
 from rnnprobe.recover.graph.runs import Run, behind
 from rnnprobe.recover.graph.unnamed import proposals
 from rnnprobe.recover.graph.view import Ref
+from rnnprobe.recover.graph.wrapped import own, unwrap
 from rnnprobe.types import Candidate, Cell, Checkpoint, Layer, Network, Tensor
 
 _KERNELS = ("gates_kernel", "kernel")
-_BY_USE = ("basic_rnn", "basic_lstm", "lstm", "gru")  # cells that are told by the use of their weights alone
+# The cells whose use is read here, by the equations that it is held against; the plainest first.
+_FAMILIES = {
+    "rnn": ("basic_rnn",),
+    "lstm": ("basic_lstm", "lstm", "lstm_block", "lstm_block_wrapper", "lstm_fused", "cudnn_compatible_lstm"),
+    "gru": ("gru", "gru_block"),
+    "conv": ("conv_lstm_1d", "conv_lstm_2d", "conv_lstm_3d"),
+}
+_FAMILY = {cell: family for family, cells in _FAMILIES.items() for cell in cells}
+# Cells that are told by the use of their weights alone.
+_BY_USE = ("basic_rnn", "basic_lstm", "lstm", "gru", *_FAMILIES["conv"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,8 @@ class Owner:
 
     @property
     def family(self) -> str:
-        """`gru`, `rnn` or `lstm`."""
-        return _family(self.fits[0].cell)
+        """`gru`, `rnn`, `lstm` or `conv`."""
+        return _FAMILY[self.fits[0].cell.name]
 
     @property
     def kernel(self) -> str:
@@ -61,52 +70,53 @@ class Owner:
         return next(weights[role].name for role in _KERNELS if role in weights)
 
 
-def _family(cell: Cell) -> str:
-    roles = {weight.role for weight in cell.weights}
-    return "gru" if "gates_kernel" in roles else "lstm" if cell.gates else "rnn"
+def _known() -> list[Cell]:
+    """The cells whose use is read here, the plainest of each family first, whatever their order in the registry."""
+    order = list(_FAMILY)
+    return sorted((cell for cell in CELLS if cell.name in _FAMILY), key=lambda cell: order.index(cell.name))
 
 
 def owners(network: Network, reader: Reader) -> list[Owner]:
-    """Every layer of a TensorFlow 1 cell, every candidate (once for each family), every block op's weights."""
+    """Every layer of a cell whose use is read here, every candidate, once for each family, every block op's weights."""
     found = [
-        Owner(layer.scope, (Fit(layer.cell, layer.weights, layer.sizes),), layer)
+        Owner(layer.scope, (Fit(*own(layer), layer.sizes),), layer)
         for layer in network.layers
-        if layer.cell.framework == "tf1"
+        if layer.cell.name in _FAMILY
     ]
     for candidate in network.candidates:
         families: dict[str, list[Fit]] = {}
         for fitting in _fits(candidate, network.checkpoint):
-            families.setdefault(_family(fitting.cell), []).append(fitting)
+            families.setdefault(_FAMILY[fitting.cell.name], []).append(fitting)
         found += [Owner(candidate.scope, tuple(fits)) for fits in families.values()]
-    known = {owner.kernel for owner in found if owner.layer is not None}
+    known = {tensor.name for layer in network.layers for tensor in layer.weights.values()}
     for owner in _blocks(network.checkpoint, reader):
         if owner.kernel not in known:
             known.add(owner.kernel)
             found = [other for other in found if other.layer is not None or other.kernel != owner.kernel]
             found.append(Owner(owner.scope, owner.fits))
-    return found + list(_unnamed(network.checkpoint, reader, {owner.kernel for owner in found}))
+    return found + list(_unnamed(network.checkpoint, reader, known | {owner.kernel for owner in found}))
 
 
 def _unnamed(checkpoint: Checkpoint, reader: Reader, known: set[str]) -> Iterator[Owner]:
-    """Owners of constants that are a cell's weights by their use alone; the kernel's name is their scope."""
+    """Owners of weights that are a cell's by their use alone; the kernel's name is their scope."""
     for weights in proposals(reader, checkpoint.tensors, known):
         fits = tuple(
             Fit(cell, weights, sizes)
-            for cell in CELLS
+            for cell in _known()
             if cell.name in _BY_USE
             and weights.keys() <= {weight.role for weight in cell.weights}
             and (sizes := fit(cell, weights)) is not None
         )
-        for family in ("rnn", "lstm", "gru"):
-            of_family = tuple(fitting for fitting in fits if _family(fitting.cell) == family)
+        for family in _FAMILIES:
+            of_family = tuple(fitting for fitting in fits if _FAMILY[fitting.cell.name] == family)
             if of_family:
                 yield Owner(next(weights[role].name for role in _KERNELS if role in weights), of_family, proposed=True)
 
 
 def _fits(candidate: Candidate, checkpoint: Checkpoint) -> Iterator[Fit]:
     stored = checkpoint.weights
-    for cell in CELLS:
-        if cell.framework == "tf1" and cell.name in candidate.cells:
+    for cell in _known():
+        if cell.name in candidate.cells:
             weights = {}
             for weight in cell.weights:
                 names = (f"{candidate.scope}/{name}" for name in weight.names)
@@ -142,18 +152,20 @@ def applications(reader: Reader, owners: Sequence[Owner]) -> list[Application]:
     for number, node in enumerate(reader.view.nodes):
         if node.hidden:
             continue
-        if node.op == "MatMul" and plain_product(reader.view, number):
-            for k in kernels.get(reader.variables.name(reader.view.input(node, 1)) or "", ()):
+        kernel = reader.kernel(number)
+        if kernel is not None:
+            for k in kernels.get(reader.variables.name(kernel) or "", ()):
                 app = reader.start(k, number)
                 if app is not None:
                     found.append(app)
         elif is_block(node):
             names = block_weights(reader.view, reader.variables, node)
-            kernel = next((names[role] for role in _KERNELS if role in names), "")
-            for k in kernels.get(kernel, ()):
+            stored = next((names[role] for role in _KERNELS if role in names), "")
+            for k in kernels.get(stored, ()):
                 if owners[k].family == _family_of_block(node.op):
                     found.append(read_block(reader.view, reader.variables, k, number))
     _read(reader, owners, [app for app in found if not app.kind])
+    unwrap(reader, [owner.layer for owner in owners], found)
     return found
 
 

@@ -94,6 +94,22 @@ def plain_product(view: View, consumer: int) -> bool:
     return node.op == "MatMul" and len(node.inputs) == 2 and not any(flag is not None and flag.b for flag in flags)
 
 
+def plain_convolution(view: View, consumer: int) -> int:
+    """How many axes of space a node convolves over, keeping their extent and with the channels last; 0 for others.
+
+    A convolution along one axis is one of two axes (`Conv2D`), the first of which has the extent 1.
+    """
+    node = view.nodes[consumer]
+    axes = {"Conv2D": 2, "Conv3D": 3}.get(node.op, 0)
+    padding, order = attribute(node, "padding"), attribute(node, "data_format")
+    steps = [attribute(node, name) for name in ("strides", "dilations")]
+    plain = all(step is None or set(step.list.i) <= {1} for step in steps)
+    last = order is None or order.s in (b"", b"NHWC", b"NDHWC")
+    if not axes or len(node.inputs) != 2 or not plain or not last or padding is None or padding.s != b"SAME":
+        return 0
+    return 1 if axes == 2 and all(view.node(source).op == "ExpandDims" for source in view.inputs(node)) else axes
+
+
 def without_dropout(view: View, ref: Ref) -> Ref:
     """What dropout was applied to, where a tensor is the outcome of one; else the tensor itself, resolved."""
     ref = view.resolve(ref)

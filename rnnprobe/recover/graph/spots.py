@@ -6,6 +6,7 @@ say. Runs that read different layers, or in different directions, are layers of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,8 @@ from rnnprobe.recover.graph.runs import Run
 from rnnprobe.recover.graph.trace import Part, Tracer, in_order
 from rnnprobe.recover.graph.values import Variables
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View
+
+_NUMBER = re.compile(r"_?\d+$")
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Spot:
         depth: how many layers lie before it.
         runs: the runs that are copies of it.
         roots: the tensors outside of the network that enter.
+        ids: for each part, those that look up rows of its table.
     """
 
     owner: int
@@ -36,17 +40,18 @@ class Spot:
     depth: int
     runs: list[int] = field(default_factory=list)
     roots: set[Ref] = field(default_factory=set)
+    ids: list[set[Ref]] = field(default_factory=list)
 
 
 def residuals(view: View, applications: Iterable[Application]) -> dict[Ref, int]:
     """The sums of a cell's input and its h: tensor → the number of the application."""
     found = {}
     for number, app in enumerate(applications):
-        if app.h_out is None or len(app.inputs) != 1:
+        if app.emitted is None or len(app.inputs) != 1:
             continue
         for x in {app.inputs[0], without_dropout(view, app.inputs[0])}:
             for total, h in combined(view, x, ADDS):
-                if without_dropout(view, h) == app.h_out:
+                if without_dropout(view, h) == app.emitted:
                     found[total] = number
     return found
 
@@ -60,11 +65,12 @@ def outputs(applications: Sequence[Application], runs: Sequence[Run], sums: Mapp
     for number, run in enumerate(runs):
         added = not totals.keys().isdisjoint(run.steps)
         for place, step in enumerate(run.steps):
-            h = applications[step].h_out
-            if h is not None:
+            app = applications[step]
+            if app.h_out is not None and app.emitted is not None:
                 index = place if len(run.steps) > 1 and not run.looped else None
                 part = Part("run", number, index=index, passed_on=not added)
-                found[h] = part
+                found[app.h_out] = replace(part, passed_on=False)
+                found[app.emitted] = part
                 found.update(dict.fromkeys(totals.get(step, ()), replace(part, passed_on=True)))
     return found
 
@@ -111,6 +117,9 @@ def spots(runs: Sequence[Run], feeds: Sequence[tuple[Part, ...]], entries: Seque
                 found.append(spot)
             found[number].runs.append(k)
             found[number].roots.update(root for part in feeds[k] if part.kind == "outside" for root in part.root)
+            found[number].ids = found[number].ids or [set() for _ in feeds[k]]
+            for ids, part in zip(found[number].ids, feeds[k], strict=True):
+                ids.update(part.root if part.kind == "table" else ())
             places[k] = number
         waiting = [k for k in waiting if k not in places]
     return found
@@ -150,22 +159,70 @@ def downstream(view: View, applications: Iterable[Application]) -> set[int]:
 
 
 def outside_names(spots: Sequence[Spot], names: Sequence[str], view: View, inner: set[int]) -> list[str]:
-    """What to call that which enters each spot from outside: `input` for the model's own, one name for each other."""
+    """What to call that which enters each spot from outside: `input` for the model's own, one name for each other.
+
+    Where there are several, those that the graph has a placeholder for go by its name.
+    """
     groups: list[tuple[set[Ref], str]] = []
-    found = []
-    for spot, name in zip(spots, names, strict=True):
-        own = f"input of {name}"
+    found = [""] * len(spots)
+    for k in _order(spots):
+        spot, own = spots[k], f"input of {names[k]}"
         if any(root[0] in inner or view.node(root).op in (LOOP_VARIABLE, "Exit") for root in spot.roots):
-            found.append(own)
-            continue
-        shared = next((group for group in groups if group[0] & spot.roots), None)
-        if shared is None:
-            shared = (set(), own if groups else "input")
-            if spot.roots:
-                groups.append(shared)
-        shared[0].update(spot.roots)
-        found.append(shared[1])
+            found[k] = own
+        elif spot.roots:
+            found[k] = _shared(groups, spot.roots, own if groups else "input")
+        else:
+            found[k] = own if groups else "input"
+    if len(groups) > 1:
+        given = [_placeholder(view, roots) for roots, _ in groups]
+        called = {name: own for (_, name), own in zip(groups, given, strict=True) if own and given.count(own) == 1}
+        found = [called.get(name, name) for name in found]
     return found
+
+
+def _order(spots: Sequence[Spot]) -> list[int]:
+    """The spots as the layers stand in the network, whatever the order in which the graph holds them."""
+    return sorted(range(len(spots)), key=lambda k: (spots[k].owner, k))
+
+
+def _placeholder(view: View, roots: Iterable[Ref]) -> str:
+    """The name of the one placeholder that roots are, or that of several without their numbers; or empty."""
+    nodes = [view.node(root) for root in roots]
+    names = {node.name if len(nodes) == 1 else _NUMBER.sub("", node.name) for node in nodes}
+    given = all(node.op.startswith("Placeholder") for node in nodes)
+    return names.pop() if given and len(names) == 1 else ""
+
+
+def tables(spots: Sequence[Spot], names: Sequence[str]) -> tuple[list[list[str]], dict[str, str]]:
+    """What to call the tables that spots read rows of, and the inputs that give the ids.
+
+    Returns:
+        For each part of each spot, its table as it is stored, with the spot's name where the same table is read by
+        other ids before, or an empty name for what is no table; and table → the first one that is read by the same ids.
+    """
+    known: dict[str, list[tuple[set[Ref], str]]] = {}
+    inputs: list[tuple[set[Ref], str]] = []
+    sources: dict[str, str] = {}
+    found: list[list[str]] = [[] for _ in spots]
+    for k in _order(spots):
+        for part, ids in zip(spots[k].parts, spots[k].ids, strict=True):
+            called = ""
+            if part.kind == "table":
+                groups = known.setdefault(str(part.source), [])
+                called = _shared(groups, ids, f"{part.source} of {names[k]}" if groups else str(part.source))
+                sources[called] = _shared(inputs, ids, called)
+            found[k].append(called)
+    return found, sources
+
+
+def _shared(groups: list[tuple[set[Ref], str]], refs: set[Ref], name: str) -> str:
+    """The name of the group that has one of these tensors; else a new one of this name."""
+    group = next((group for group in groups if group[0] & refs), None)
+    if group is None:
+        group = (set(), name)
+        groups.append(group)
+    group[0].update(refs)
+    return group[1]
 
 
 def initial_names(runs: Iterable[Run], variables: Variables) -> list[str]:

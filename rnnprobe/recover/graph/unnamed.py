@@ -33,14 +33,20 @@ def proposals(reader: Reader, tensors: Mapping[str, Tensor], known: set[str]) ->
     """
     uses: dict[str, list[Application]] = {}
     for number, node in enumerate(reader.view.nodes):
-        if node.op == "MatMul" and not node.hidden and len(node.inputs) == 2:
-            kernel = reader.view.input(node, 1)
-            name = reader.variables.name(kernel) or ""
-            app = reader.start(0, number) if name in tensors and name not in known else None
-            if app is not None and reader.view.node(kernel).op in ("Const", "Concat", "ConcatV2"):
-                uses.setdefault(name, []).append(app)
+        kernel = None if node.hidden else reader.kernel(number)
+        if kernel is None:
+            continue
+        name = reader.variables.name(kernel) or ""
+        app = reader.start(0, number) if name in tensors and name not in known else None
+        # A variable's scope says what it is, but that of a convolution.
+        told = node.op != "MatMul" or reader.view.node(kernel).op in ("Const", "Concat", "ConcatV2")
+        if app is not None and told:
+            uses.setdefault(name, []).append(app)
     for name, apps in uses.items():
         finder = _Finder(reader, tensors)
+        if len(tensors[name].shape) > 2:
+            yield from finder.convolution(tensors[name], apps[0])
+            continue
         biased = finder.bias((apps[0].node, 0))
         if biased is not None and len(tensors[name].shape) == 2:
             yield from finder.cells(tensors[name], *biased, apps)
@@ -102,6 +108,14 @@ class _Finder:
             yield {"gates_kernel": kernel, "gates_bias": bias, **candidate}
         else:
             yield {"kernel": kernel, "bias": bias}
+
+    def convolution(self, kernel: Tensor, app: Application) -> Iterator[dict[str, Tensor]]:
+        """The weights of a convolutional cell: the bias is added before the gates are split, if there is one."""
+        biased = self.bias((app.node, 0))
+        if biased is not None and self.reader.blocks(biased[0], 4):
+            yield {"kernel": kernel, "bias": biased[1]}
+        elif self.reader.blocks((app.node, 0), 4):
+            yield {"kernel": kernel}
 
     def bias(self, product: Ref) -> tuple[Ref, Tensor] | None:
         """A product with a stored vector added to it, and the vector."""
