@@ -55,6 +55,17 @@ def test_light_commands_work_without_tensorflow(name, model):
     assert "lstm" in done.stdout.lower()
 
 
+def test_check_works_without_tensorflow(tmp_path):
+    spec = tmp_path / "spec.toml"
+    done = run(_BLOCKED + command("shapes", MODEL, "--save", spec, "--values") + _HEAVY)
+    assert done.returncode == 0, done.stderr
+    for form in ("text", "json", "junit", "github", "markdown"):
+        done = run(_BLOCKED + command("check", MODEL, spec, "--format", form) + _HEAVY)
+        assert done.returncode == 0, done.stderr
+    done = run(_BLOCKED + command("check", MODEL, "--against", MODEL) + _HEAVY)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_package_imports_without_tensorflow():
     done = run(_BLOCKED + "import rnnprobe\nrnnprobe.open" + f"({str(MODEL)!r})" + _HEAVY)
     assert done.returncode == 0, done.stderr

@@ -51,18 +51,21 @@ class Figures:
     first: tuple[int, ...] | None
 
 
-def figures(blocks: Iterable[GateSlice], path: Path | None = None) -> Iterator[tuple[GateSlice, Figures]]:
+def figures(
+    blocks: Iterable[GateSlice], path: Path | None = None, *, radius: bool = True
+) -> Iterator[tuple[GateSlice, Figures]]:
     """The figures of each block; a stretch of stored rows is read once for all blocks that lie in it.
 
     Args:
         blocks: the blocks.
         path: of the file, for messages.
+        radius: whether the spectral radius is wanted, which takes the longest by far.
 
     Raises:
         BadInput: values can't be read, or are no real numbers.
     """
     for _, together in groupby(blocks, key=lambda block: (block.tensor.name, block.stretch.start, block.stretch.stop)):
-        tallies = [_Tally(block) for block in together]
+        tallies = [_Tally(block, radius) for block in together]
         stretches = _Stretches(tallies[0].block, path)
         for start, rows in stretches:
             for tally in tallies:
@@ -78,6 +81,7 @@ class _Tally:
     """What has been seen of a block: `meet` every stretch of its rows, then `spread` each of them again."""
 
     block: GateSlice
+    radius: bool
     size: int = 0
     total: float = 0.0
     squares: float = 0.0
@@ -141,7 +145,7 @@ class _Tally:
     @property
     def is_recurrent(self) -> bool:
         shape = self.block.shape
-        return self.block.part == "recurrent_kernel" and len(shape) == 2 and shape[0] == shape[1]
+        return self.radius and self.block.part == "recurrent_kernel" and len(shape) == 2 and shape[0] == shape[1]
 
     def figures(self) -> Figures:
         counts, edges = self._histogram()

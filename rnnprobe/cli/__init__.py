@@ -22,7 +22,7 @@ from rnnprobe.views.escape import plain
 
 _UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
 
-COMMANDS: tuple[str, ...] = ("inspect", "weights", "shapes", "trace", "verify", "show")
+COMMANDS: tuple[str, ...] = ("inspect", "weights", "shapes", "check", "trace", "verify", "show")
 
 
 class _Commands(click.Group):
@@ -47,6 +47,7 @@ def rnnprobe() -> None:
     rnnprobe inspect MODEL                what is in this file?
     rnnprobe weights MODEL                which columns are which gate, and what is in them?
     rnnprobe shapes MODEL                 every recurrent tensor, its dimensions in words
+    rnnprobe check MODEL SPEC             is it what the specification says? for CI
     rnnprobe trace MODEL --input FILE     every state and gate at every step
     rnnprobe verify MODEL --input FILE    is that what the original computes?
     rnnprobe show TRACE                   a recorded trace, in the terminal
