@@ -26,16 +26,18 @@ TOLERANCE = 1e-5
 
 # What each case needs beyond the cells that are registered, by the pattern of its name.
 _LEFT_OUT = {
-    r"lstm_block.*|lstm_fused.*|lstm_compat_names|drv_reversed_fused": "fused and block cells",
-    r"gru_block.*": "GRUBlockCell",
-    r"cifg.*": "CoupledInputForgetGateLSTMCell",
-    r"timefreq|grid.*|bigrid.*": "grid and time-frequency cells",
-    r"ln_.*": "layer-norm cells",
-    r"nas.*|ugrnn|intersection.*|phased.*|glstm.*|sru.*|wn_lstm.*|ind.*|minimal|cfn|ntm|masked_.*lstm": "contrib cells",
-    r"conv\dd_nobias": "a convolutional cell without biases: names and shapes are those of any convolution",
-    r"cudnn_compat_.*": "cuDNN-compatible cells",
-    r"attn.*": "attention wrappers",
-    r"highway.*|multi_hw_out|inproj|outproj": "wrappers with variables of their own",
+    r"timefreq|grid_lstm.*|bigrid.*": "grid and time-frequency cells",
+    r"attnwrap_.*": "AttentionWrapper: its memory is no weight, and is given beside the input",
+}
+
+
+# Options that a case was built with, of cells whose options are not read off a graph.
+_TOLD: dict[str, dict[str, float | str]] = {
+    "cifg_full": {"proj_clip": 0.2},
+    "sonnet-1.36/lstm_full": {"hidden_clip": 0.1, "state_clip": 0.3, "forget_bias": 0.5},
+    "sonnet-1.36/vanilla_rnn": {"activation": "relu"},
+    "tfa-0.20.0/esn_leaky": {"leaky": 0.3},
+    "magenta-1.3.1/lstm_fb": {"forget_bias": 0.25},
 }
 
 
@@ -125,7 +127,7 @@ def difference(expected: Any, got: Any) -> float:
 
 def tensorflow_differences(file: Path, case: str, kind: str, data: Mapping[str, Any]) -> dict[str, float]:
     """Differences by array, for a checkpoint of TensorFlow: `generators/gen_tf1.py` says what each kind computes."""
-    network = rnnprobe.open(file)
+    network = rnnprobe.open(file, **_TOLD.get(f"{file.parents[1].name}/{case}", _TOLD.get(case, {})))
     if kind == "layernames":
         return _stepped_alone(network, data)
     if kind == "twoscopes":
@@ -133,10 +135,8 @@ def tensorflow_differences(file: Path, case: str, kind: str, data: Mapping[str, 
     if "out0" not in data:
         assert network.layers
         return {}
-    x = data["x"]
-    if kind == "embed":
-        x = x[..., 0]
-    limited = kind in ("dynseq", "raw") or case.endswith("_seq")
+    x = _input(network, case, kind, data)
+    limited = kind in ("dynseq", "raw", "revfused") or case.endswith("_seq")
     lengths = data["lens"] if limited else None
     trace = rnnprobe.trace(network, x, lengths=lengths, record="all")
     layers = [trace.layers[layer.name] for layer in network.layers]
@@ -148,11 +148,22 @@ def tensorflow_differences(file: Path, case: str, kind: str, data: Mapping[str, 
     return compared
 
 
+def _input(network: Any, case: str, kind: str, data: Mapping[str, Any]) -> Any:
+    """What the layers take."""
+    match kind:
+        case "embed":
+            return data["x"][..., 0]
+        case "phased":
+            return np.concatenate([data["time"], data["x"]], axis=-1)
+    # Up to TensorFlow 1.6 GLSTMCell never looked at what x has beyond the width of h.
+    return data["x"][..., : network.layers[0].input_size] if case.startswith("glstm") else data["x"]
+
+
 def _outputs(network: Any, trace: Any, x: Any) -> dict[str, Any]:
     """What each layer passes on, zeros past a length as TensorFlow emits them, `[sequence, time, unit]`."""
     outputs: dict[str, Any] = {}
     for layer in network.layers:
-        h = np.asarray(trace.layers[layer.name].signals["h"])
+        h = np.asarray(trace.layers[layer.name].signals[layer.cell.emits])
         if layer.settings["residual"]:
             below = [outputs[source] for source in layer.feed.sources if source in outputs] or [x]
             h = h + np.concatenate(below, axis=-1)
@@ -165,11 +176,11 @@ def _as_driver(kind: str, case: str, network: Any, outputs: Mapping[str, Any], s
     top = [layer.name for layer in network.layers if not _feeds_another(layer.name, network)]
     last = [outputs[name] for name in top]
     match kind:
-        case "dyn_tm" | "raw" | "scan":
+        case "dyn_tm" | "raw" | "scan" | "fused" | "revfused":
             return [last[0].swapaxes(0, 1)]
         case "fusedadapt":
             return [last[0].swapaxes(0, 1)] if case.endswith("_dyn") else _by_step(last[0], steps)
-        case "static" | "pyloop":
+        case "static" | "pyloop" | "ntm" | "manual_grid":
             return _by_step(last[0], steps)
         case "bidyn":
             return last
@@ -215,8 +226,15 @@ def _compare_states(network: Any, layers: Sequence[Any], data: Mapping[str, Any]
 
 
 def _flatten(cells: Sequence[Any], states: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """States as TensorFlow flattens them: c before h, layer by layer."""
-    return [np.asarray(state[name]) for cell, state in zip(cells, states) for name in cell.states]
+    """States as TensorFlow flattens them: c before h, layer by layer, an attention's memory row after row."""
+    flat = []
+    for cell, state in zip(cells, states):
+        for name in cell.states:
+            array = np.asarray(state[name])
+            rows = array.reshape(*array.shape[:-2], -1) if name == "memory" and "attns" in state else array
+            # A neural Turing machine keeps a list of what its heads read, and one of their addresses.
+            flat += list(np.moveaxis(array, -2, 0)) if name in ("reads", "addresses") else [rows]
+    return flat
 
 
 def _grouped(states: list[Any], expected: Sequence[Any]) -> list[Any]:

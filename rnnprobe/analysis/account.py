@@ -59,7 +59,7 @@ def stored(checkpoint: Checkpoint, layer: Layer) -> tuple[str, ...]:
     """The names in the file of a layer's tensors; a matrix joined from row blocks `W_0 … W_k` has several."""
     names = []
     for tensor in layer.weights.values():
-        names += _shards(checkpoint, tensor)
+        names += tensor.pieces or _shards(checkpoint, tensor)
     return tuple(dict.fromkeys(names))
 
 

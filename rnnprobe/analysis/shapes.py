@@ -70,7 +70,7 @@ def _row(layer: Layer, weight: Weight, tensor: Tensor) -> dict[str, Any]:
         "stored": leaf(layer, tensor),
         "role": weight.role,
         "parts": [part.name for part in weight.parts],
-        "gates": list(weight.parts[0].gates),
+        "gates": list(weight.parts[0].gates) if weight.parts else [],
         "formulas": formulas,
         "words": words.formulas(formulas),
         "shape": list(tensor.shape),

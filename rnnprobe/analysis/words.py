@@ -93,9 +93,13 @@ def option(value: OptionValue) -> str:
     return str(value)
 
 
+_FLAGS = {"padding": "--conv-padding"}
+"""Where the plain word means something else: `verify --padding`."""
+
+
 def flag(name: str) -> str:
     """The flag that sets an option: `--forget-bias`."""
-    return f"--{name.replace('_', '-')}"
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def few(names: Iterable[str], most: int = 4) -> str:

@@ -7,11 +7,54 @@ them asserts that each cell has a golden made by the genuine framework.
 
 from __future__ import annotations
 
+from rnnprobe.cells.addons import ADDONS_LAYER_NORM_LSTM, ADDONS_PEEPHOLE_LSTM
+from rnnprobe.cells.block_lstm import CUDNN_COMPATIBLE_LSTM, LSTM_BLOCK, LSTM_BLOCK_WRAPPER, LSTM_FUSED
 from rnnprobe.cells.conv_lstm import CONV_LSTMS
-from rnnprobe.cells.gru import GRU, KERAS1_GRU, KERAS_CUDNN_GRU, KERAS_GRU, KERAS_GRU_RESET_AFTER
+from rnnprobe.cells.glstm import GLSTM, GLSTM_SHARED
+from rnnprobe.cells.grid_rnn import GRID_RNNS
+from rnnprobe.cells.gru import (
+    CUDNN_GRU,
+    GRU,
+    GRU_BLOCK,
+    INDY_GRU,
+    KERAS1_GRU,
+    KERAS_CUDNN_GRU,
+    KERAS_GRU,
+    KERAS_GRU_RESET_AFTER,
+)
+from rnnprobe.cells.highway_core import SONNET1_HIGHWAY
+from rnnprobe.cells.indy_lstm import INDY_LSTM
 from rnnprobe.cells.lstm import BASIC_LSTM, KERAS1_LSTM, KERAS_CUDNN_LSTM, KERAS_LSTM, LSTM
-from rnnprobe.cells.rnn import BASIC_RNN, KERAS_SIMPLE_RNN
-from rnnprobe.cells.sonnet import SONNET_GRU, SONNET_LSTM, SONNET_VANILLA_RNN
+from rnnprobe.cells.magenta import (
+    MAGENTA_HYPER_LSTM,
+    MAGENTA_HYPER_LSTM_PLAIN,
+    MAGENTA_LAYER_NORM_LSTM,
+    MAGENTA_LSTM,
+)
+from rnnprobe.cells.masked_lstm import MASKED_BASIC_LSTM, MASKED_LSTM
+from rnnprobe.cells.minimal import CFN, MINIMAL_RNN
+from rnnprobe.cells.nas import NAS
+from rnnprobe.cells.norm_lstm import (
+    CIFG,
+    CIFG_LAYER_NORM,
+    LAYER_NORM_BASIC_LSTM,
+    LAYER_NORM_BASIC_LSTM_OFF,
+    LAYER_NORM_LSTM,
+    LAYER_NORM_LSTM_OFF,
+    WEIGHT_NORM_LSTM,
+)
+from rnnprobe.cells.phased_lstm import PHASED_LSTM, PHASED_LSTM_PEEPHOLES
+from rnnprobe.cells.rnn import ADDONS_ESN, ADDONS_LAYER_NORM_SIMPLE_RNN, BASIC_RNN, IND_RNN, KERAS_SIMPLE_RNN
+from rnnprobe.cells.sonnet import (
+    SONNET1_GRU,
+    SONNET1_VANILLA_RNN,
+    SONNET_GRU,
+    SONNET_LSTM,
+    SONNET_VANILLA_RNN,
+)
+from rnnprobe.cells.sonnet1 import SONNET1_LAYER_NORM_LSTM, SONNET1_LSTM
+from rnnprobe.cells.sru import SRU
+from rnnprobe.cells.ugrnn import INTERSECTION_RNN, INTERSECTION_RNN_PROJECTED, UGRNN
 from rnnprobe.types import Cell
 
 CELLS: tuple[Cell, ...] = (
@@ -31,4 +74,47 @@ CELLS: tuple[Cell, ...] = (
     SONNET_LSTM,
     SONNET_GRU,
     *CONV_LSTMS,
+    LSTM_BLOCK,
+    LSTM_BLOCK_WRAPPER,
+    LSTM_FUSED,
+    CUDNN_COMPATIBLE_LSTM,
+    LAYER_NORM_BASIC_LSTM,
+    LAYER_NORM_BASIC_LSTM_OFF,
+    LAYER_NORM_LSTM,
+    LAYER_NORM_LSTM_OFF,
+    CIFG_LAYER_NORM,
+    CIFG,
+    WEIGHT_NORM_LSTM,
+    MASKED_BASIC_LSTM,
+    MASKED_LSTM,
+    INDY_LSTM,
+    NAS,
+    PHASED_LSTM,
+    PHASED_LSTM_PEEPHOLES,
+    GLSTM,
+    GLSTM_SHARED,
+    *GRID_RNNS,
+    SONNET1_LAYER_NORM_LSTM,
+    SONNET1_LSTM,
+    MAGENTA_HYPER_LSTM,
+    MAGENTA_HYPER_LSTM_PLAIN,
+    MAGENTA_LAYER_NORM_LSTM,
+    MAGENTA_LSTM,
+    ADDONS_PEEPHOLE_LSTM,
+    ADDONS_LAYER_NORM_LSTM,
+    GRU_BLOCK,
+    CUDNN_GRU,
+    INDY_GRU,
+    UGRNN,
+    INTERSECTION_RNN_PROJECTED,
+    INTERSECTION_RNN,
+    SRU,
+    MINIMAL_RNN,
+    CFN,
+    IND_RNN,
+    SONNET1_GRU,
+    SONNET1_VANILLA_RNN,
+    SONNET1_HIGHWAY,
+    ADDONS_LAYER_NORM_SIMPLE_RNN,
+    ADDONS_ESN,
 )

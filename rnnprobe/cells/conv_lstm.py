@@ -144,8 +144,8 @@ def _contrib(axes: int) -> Cell:
         # Up to TensorFlow 1.6, one name for all of them.
         scopes=(f"conv_{axes}d_lstm_cell", "conv_lstm_cell"),
         classes=(f"Conv{axes}DLSTMCell", "ConvLSTMCell"),
-        # It can be made without biases; a lone kernel is that of any convolution, and only a graph can tell.
-        weights=(Weight("kernel", ("kernel",), shape, rows), bias("bias", ("biases",), _TF1_GATES)),
+        # Without biases its lone kernel is that of any convolution, and its scope or a graph has to tell.
+        weights=(Weight("kernel", ("kernel",), shape, rows), bias("bias", ("biases",), _TF1_GATES, optional=True)),
         signals=_SIGNALS,
         options=(FORGET_BIAS, TANH, SIGMOID),
         project=project,

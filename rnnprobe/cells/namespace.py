@@ -43,6 +43,9 @@ class Namespace(Protocol):
     def max(self, a: Any) -> Any:
         """Along the last axis, which stays, of length 1."""
 
+    def mod(self, a: Any, b: Any) -> Any:
+        """The remainder with the sign of `b`."""
+
     def sigmoid(self, a: Any) -> Any: ...
     def tanh(self, a: Any) -> Any: ...
     def exp(self, a: Any) -> Any: ...
@@ -68,6 +71,7 @@ class NumPy:
     matmul = staticmethod(np.matmul)
     maximum = staticmethod(np.maximum)
     minimum = staticmethod(np.minimum)
+    mod = staticmethod(np.mod)
     moveaxis = staticmethod(np.moveaxis)
     sqrt = staticmethod(np.sqrt)
     tanh = staticmethod(np.tanh)

@@ -28,3 +28,15 @@ SPATIAL = frozenset({STRIDES.name, DILATION.name})
 """Options that take a number, or one for each axis of space."""
 RESIDUAL = Option("residual", False, help="The layer's input is added to what it passes on.")
 """Of a layer rather than a cell: every layer has it."""
+INPUT_PROJECTION_ACTIVATION = Option(
+    "input_projection_activation", "linear", tuple(ACTIVATIONS), "Of an InputProjectionWrapper."
+)
+OUTPUT_PROJECTION_ACTIVATION = replace(
+    INPUT_PROJECTION_ACTIVATION, name="output_projection_activation", help="Of an OutputProjectionWrapper."
+)
+ATTN_LENGTH = Option("attn_length", None, help="AttentionCellWrapper: to how many of its last outputs it attends.")
+CLIP_VALUE = Option("clip_value", 20.0, help="NTMCell: what its heads are told, and y, are clipped to ± this.")
+WRAPPING = (INPUT_PROJECTION_ACTIVATION, OUTPUT_PROJECTION_ACTIVATION, ATTN_LENGTH, CLIP_VALUE)
+"""Of wrapped cells (`rnnprobe.cells.wrappers`)."""
+COUNTS = frozenset({ATTN_LENGTH.name})
+"""Options that are a size which the weights don't hold: without it a layer can't be run."""

@@ -1,31 +1,60 @@
-"""The basic recurrent cell: h' = φ(x·W + h·U + b).
+"""The basic recurrent cell: h' = (1 - leaky)·h + leaky·φ(x·W + h·U + b), where leaky is 1 but in an echo state network.
 
-TensorFlow 1 `BasicRNNCell` (`rnn_cell_impl.py`) and Keras `SimpleRNN` (`recurrent.py`); cells.md, sections 1 and 9.3.
+In an independently recurrent network each unit has one weight for its own h, and U is a row; with layer norm,
+h' = φ(norm(x·W + h·U) + b).
+
+TensorFlow 1 `BasicRNNCell` (`rnn_cell_impl.py`), `contrib.rnn.IndRNNCell` (`rnn_cell.py`), Keras `SimpleRNN`
+(`recurrent.py`), TensorFlow Addons `ESNCell` (`rnn/esn_cell.py`) and `LayerNormSimpleRNNCell`
+(`rnn/layer_norm_simple_rnn_cell.py`); cells.md, sections 1, 4, 9.3 and 10.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rnnprobe.cells.activations import activate
+from rnnprobe.cells.norms import layer_norm
 from rnnprobe.cells.options import ACTIVATION
 from rnnprobe.cells.storage import bias, kernels, stacked
-from rnnprobe.types import Cell, OptionValue, Signal, Xp
+from rnnprobe.types import Cell, Option, OptionValue, Part, Signal, Weight, Xp
 
 
 def project(xp: Xp, w: Mapping[str, Any], x: Any, options: Mapping[str, OptionValue]) -> Any:
-    """x·W + b, `[..., units]`."""
+    """x·W + b, `[..., units]`; with layer norm x·W alone."""
     z = xp.matmul(x, w["kernel"])
-    return z + w["bias"] if "bias" in w else z
+    if "norm_gamma" not in w:
+        for part in ("bias", "recurrent_bias"):
+            if part in w:
+                z = z + w[part]
+    return z
+
+
+def recurrent(xp: Xp, h: Any, kernel: Any) -> Any:
+    """h·U, `[batch, k · units]`; a row `[1, k · units]` holds each unit's weights for its own h."""
+    if kernel.shape[0] > 1:
+        return xp.matmul(h, kernel)
+    return xp.concatenate([h] * (kernel.shape[-1] // h.shape[-1])) * kernel
 
 
 def step(
     xp: Xp, w: Mapping[str, Any], z: Any, state: Mapping[str, Any], options: Mapping[str, OptionValue]
 ) -> dict[str, Any]:
     """One step from z `[batch, units]` and h `[batch, units]`."""
-    h_pre = z + xp.matmul(state["h"], w["recurrent_kernel"])
-    return {"h": activate(xp, options["activation"], h_pre), "h_pre": h_pre}
+    h_pre = z + recurrent(xp, state["h"], w["recurrent_kernel"])
+    if "norm_gamma" in w:
+        h_pre = layer_norm(xp, h_pre, w["norm_gamma"], w.get("bias"), _number(options["epsilon"]))
+    h = activate(xp, options["activation"], h_pre)
+    if "leaky" in options:
+        leaky = _number(options["leaky"])
+        h = (1.0 - leaky) * state["h"] + leaky * h
+    return {"h": h, "h_pre": h_pre}
+
+
+def _number(value: OptionValue) -> float:
+    assert isinstance(value, int | float)
+    return value
 
 
 _SIGNALS = (Signal("h", "state"), Signal("h_pre", "pre"))
@@ -48,6 +77,7 @@ BASIC_RNN = Cell(
     project=project,
     step=step,
 )
+"""Of cuDNN's tanh and relu layers too, whose saved weights go by its names."""
 
 KERAS_SIMPLE_RNN = Cell(
     name="keras_simple_rnn",
@@ -63,4 +93,42 @@ KERAS_SIMPLE_RNN = Cell(
     options=(ACTIVATION,),
     project=project,
     step=step,
+)
+
+IND_RNN = replace(
+    BASIC_RNN,
+    name="ind_rnn",
+    title="IndRNN",
+    scopes=("ind_rnn_cell",),
+    classes=("IndRNNCell",),
+    weights=(
+        Weight("kernel", ("kernel_w",), ("input_size", "units"), (Part("kernel", "input_size"),)),
+        Weight("recurrent_kernel", ("kernel_u",), ("1", "units"), (Part("recurrent_kernel", "1"),)),
+        bias("bias", ("bias",), ()),
+    ),
+)
+
+ADDONS_ESN = replace(
+    KERAS_SIMPLE_RNN,
+    name="addons_esn",
+    title="Addons ESN",
+    framework="addons",
+    scopes=("esn_cell",),
+    classes=("ESN", "ESNCell"),
+    options=(ACTIVATION, Option("leaky", 1.0, help="The share of the new h; the rest stays as it was.")),
+)
+"""Its matrices are never trained; `spectral_radius` and `connectivity` only tell how they were drawn."""
+
+ADDONS_LAYER_NORM_SIMPLE_RNN = replace(
+    KERAS_SIMPLE_RNN,
+    name="addons_layer_norm_simple_rnn",
+    title="Addons LayerNormSimpleRNN",
+    framework="addons",
+    scopes=("layer_norm_simple_rnn_cell",),
+    classes=("LayerNormSimpleRNN", "LayerNormSimpleRNNCell"),
+    weights=(
+        *KERAS_SIMPLE_RNN.weights,
+        Weight("norm_gamma", ("layernorm/gamma", "gamma"), ("units",), (Part("norm_gamma", "units"),)),
+    ),
+    options=(ACTIVATION, Option("epsilon", 1e-5, help="Added to the variance where a layer norm divides by it.")),
 )

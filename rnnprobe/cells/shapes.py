@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from math import prod
+from typing import TypeAlias
+
+_Terms: TypeAlias = tuple[tuple[int, tuple[str, ...]], ...]
+"""A sum of products: each a number and the symbols that it is multiplied with."""
 
 
 @cache
-def _terms(formula: str) -> tuple[dict[str, int], int]:
-    """A formula as coefficients by symbol and a constant."""
-    coefficients: dict[str, int] = {}
-    constant = 0
+def _terms(formula: str) -> _Terms:
+    found = []
     for term in formula.split("+"):
         factors = [factor.strip() for factor in term.split("*")]
-        number = 1
-        symbol = ""
-        for factor in factors:
-            if factor.isdigit():
-                number *= int(factor)
-            else:
-                symbol = factor
-        if symbol:
-            coefficients[symbol] = coefficients.get(symbol, 0) + number
-        else:
-            constant += number
-    return coefficients, constant
+        number = prod(int(factor) for factor in factors if factor.isdigit())
+        found.append((number, tuple(factor for factor in factors if not factor.isdigit())))
+    return tuple(found)
 
 
 def evaluate(formula: str, sizes: Mapping[str, int]) -> int:
@@ -33,43 +27,46 @@ def evaluate(formula: str, sizes: Mapping[str, int]) -> int:
     Raises:
         KeyError: a symbol of it is not in `sizes`.
     """
-    coefficients, constant = _terms(formula)
-    return constant + sum(number * sizes[symbol] for symbol, number in coefficients.items())
+    return sum(number * prod(sizes[symbol] for symbol in symbols) for number, symbols in _terms(formula))
 
 
-def solve(shapes: Iterable[tuple[tuple[str, ...], tuple[int, ...]]]) -> dict[str, int] | None:
+def solve(
+    shapes: Iterable[tuple[tuple[str, ...], tuple[int, ...]]], relations: Iterable[tuple[str, str]] = ()
+) -> dict[str, int] | None:
     """The sizes for which every formula gives the stored shape.
 
     Args:
         shapes: pairs of a shape in formulas and the stored shape.
+        relations: pairs of a symbol and the formula that it equals besides.
 
     Returns:
         `input_size`, `units` and `output_size` (which is `units` where no shape decides it), and every other symbol,
         each at least 1; or None where no such sizes exist.
     """
-    equations: list[tuple[str, int]] = []
+    equations = [((*_terms(formula), (-1, (symbol,))), 0) for symbol, formula in relations]
     for formulas, shape in shapes:
         if len(formulas) != len(shape):
             return None
-        equations += zip(formulas, shape, strict=True)
+        equations += [(_terms(formula), number) for formula, number in zip(formulas, shape, strict=True)]
     sizes: dict[str, int] = {}
     while equations:
         left = []
-        for formula, number in equations:
-            coefficients, constant = _terms(formula)
-            unknown = [symbol for symbol in coefficients if symbol not in sizes]
-            if len(unknown) > 1:
-                left.append((formula, number))
-                continue
-            rest = number - constant - sum(n * sizes[s] for s, n in coefficients.items() if s in sizes)
+        for terms, number in equations:
+            coefficients, constant = _reduced(terms, sizes)
+            rest = number - constant
+            unknown = {symbol for symbols in coefficients for symbol in symbols}
             if not unknown:
                 if rest:
                     return None
                 continue
-            size, remainder = divmod(rest, coefficients[unknown[0]])
+            if len(unknown) > 1 or any(len(symbols) > 1 for symbols in coefficients):
+                left.append((terms, number))
+                continue
+            ((symbol,), coefficient) = next(iter(coefficients.items()))
+            size, remainder = divmod(rest, coefficient)
             if remainder or size < 1:
                 return None
-            sizes[unknown[0]] = size
+            sizes[symbol] = size
         if len(left) == len(equations):
             if "units" not in sizes or "output_size" in sizes:
                 return None
@@ -78,3 +75,17 @@ def solve(shapes: Iterable[tuple[tuple[str, ...], tuple[int, ...]]]) -> dict[str
     if "units" in sizes:
         sizes.setdefault("output_size", sizes["units"])
     return sizes if {"input_size", "units", "output_size"} <= sizes.keys() else None
+
+
+def _reduced(terms: _Terms, sizes: Mapping[str, int]) -> tuple[dict[tuple[str, ...], int], int]:
+    """A formula with the known sizes put in: the numbers before what is unknown, and the constant."""
+    coefficients: dict[tuple[str, ...], int] = {}
+    constant = 0
+    for number, symbols in terms:
+        unknown = tuple(sorted(symbol for symbol in symbols if symbol not in sizes))
+        value = number * prod(sizes[symbol] for symbol in symbols if symbol in sizes)
+        if unknown:
+            coefficients[unknown] = coefficients.get(unknown, 0) + value
+        else:
+            constant += value
+    return coefficients, constant

@@ -85,7 +85,8 @@ def assemble(layer: Layer) -> dict[str, Array]:
     Returns:
         Part name → `[rows, gates · units]`, of a convolution `[*extents, rows, gates · units]`, of a bias
         `[gates · units]`; the gates in the order of `Cell.order`, those of them that the part has. Where `Cell.order`
-        has several groups, each is an array of its own, named `kernel_rz`, `kernel_n` and so on.
+        has several groups, each is an array of its own, named `kernel_rz`, `kernel_n` and so on. Where the cell has
+        `prepare`, what it makes of them.
     """
     blocks: dict[str, dict[str, Array]] = {}
     for block in slices(layer):
@@ -98,5 +99,8 @@ def assemble(layer: Layer) -> dict[str, Array]:
             continue
         for group in groups:
             name = part if len(groups) == 1 else f"{part}_{''.join(group)}"
-            arrays[name] = np.concatenate([gates[gate] for gate in group if gate in gates], axis=-1)
-    return arrays
+            held = [gates[gate] for gate in group if gate in gates]
+            if held:
+                arrays[name] = np.concatenate(held, axis=-1)
+    prepare = layer.cell.prepare
+    return arrays if prepare is None else prepare(arrays)

@@ -1,10 +1,12 @@
-"""The cores of Sonnet 2: the LSTM, GRU and basic recurrent families as it stores them.
+"""The cores of Sonnet 2, and of Sonnet 1 those of the GRU and basic recurrent families, as Sonnet stores them.
 
 LSTM    gates i, f, g, o; the forget bias is in b from the start, and nothing is added when it runs
 GRU     gates z, r, n; h' = (1 - z)·h + z·n, so that z lets the new in, where TensorFlow's and Keras's keeps the old
 Vanilla h' = φ(x·W + h·U + b)
 
-dm-sonnet 2.0.2, `recurrent.py`; cells.md, section 10.2. Weights are named after the attributes that hold them.
+dm-sonnet 2.0.2, `recurrent.py`, whose weights are named after the attributes that hold them; dm-sonnet 1.36,
+`gated_rnn.py` and `basic_rnn.py` under `python/modules`, whose variables lie below the core's own name (its LSTM is
+`rnnprobe.cells.sonnet1`); cells.md, section 10.2.
 """
 
 from __future__ import annotations
@@ -40,6 +42,11 @@ def _kernels(gates: tuple[str, ...], names: tuple[str, str], output: str = "unit
         Weight("kernel", (names[0],), ("input_size", columns(gates)), (Part("kernel", "input_size", gates),)),
         Weight("recurrent_kernel", (names[1],), (output, columns(gates)), (Part("recurrent_kernel", output, gates),)),
     )
+
+
+def _part(role: str, name: str, part: str, rows: str, gate: str) -> Weight:
+    """A matrix of a single gate."""
+    return Weight(role, (name,), (rows, "units"), (Part(part, rows, (gate,)),))
 
 
 SONNET_LSTM = replace(
@@ -82,4 +89,33 @@ SONNET_VANILLA_RNN = replace(
     classes=("VanillaRNN",),
     weights=(*_kernels((), ("_input_to_hidden/w", "_hidden_to_hidden/w")), bias("bias", ("_b",), ())),
     options=(ACTIVATION,),
+)
+
+_SONNET1_GRU_GATES = ("z", "r", "n")
+
+SONNET1_GRU = replace(
+    SONNET_GRU,
+    name="sonnet1_gru",
+    title="Sonnet 1 GRU",
+    weights=tuple(
+        weight
+        for gate, letter in zip(_SONNET1_GRU_GATES, "zrh", strict=True)
+        for weight in (
+            _part(f"kernel_{gate}", f"w{letter}", "kernel", "input_size", gate),
+            _part(f"recurrent_kernel_{gate}", f"u{letter}", "recurrent_kernel", "units", gate),
+            Weight(f"bias_{gate}", (f"b{letter}",), ("units",), (Part("bias", "units", (gate,)),)),
+        )
+    ),
+    spelled=("z", "r", "h"),
+)
+
+SONNET1_VANILLA_RNN = replace(
+    SONNET_VANILLA_RNN,
+    name="sonnet1_vanilla_rnn",
+    title="Sonnet 1 VanillaRNN",
+    weights=(
+        *_kernels((), ("in_to_hidden/w", "hidden_to_hidden/w")),
+        bias("bias", ("in_to_hidden/b",), ()),
+        Weight("recurrent_bias", ("hidden_to_hidden/b",), ("units",), (Part("recurrent_bias", "units"),)),
+    ),
 )

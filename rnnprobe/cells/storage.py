@@ -20,6 +20,47 @@ def bias(role: str, names: tuple[str, ...], gates: tuple[str, ...], *, optional:
     return Weight(role, names, (columns(gates),), (Part("bias", columns(gates), gates),), optional)
 
 
+def peepholes(gates: str) -> tuple[Weight, ...]:
+    """The diagonals through which gates look at c."""
+    return tuple(
+        Weight(
+            f"peephole_{gate}",
+            (f"w_{gate}_diag", f"W_{gate.upper()}_diag"),
+            ("units",),
+            (Part("peephole", "units", (gate,)),),
+            optional=True,
+        )
+        for gate in gates
+    )
+
+
+def projection(*names: str) -> Weight:
+    """The matrix that makes h narrower; `names` where they are not LSTMCell's."""
+    return Weight(
+        "projection",
+        names or ("projection/kernel", "projection/weights", "W_P_0"),
+        ("units", "output_size"),
+        (Part("projection", "units"),),
+        optional=True,
+    )
+
+
+def norms(gates: tuple[str, ...]) -> tuple[Weight, ...]:
+    """The gains and shifts of contrib's norms, of each gate and of c, by contrib's words for the gates."""
+    words = {"i": "input", "g": "transform", "f": "forget", "o": "output"}
+    return tuple(
+        weight
+        for name in ("gamma", "beta")
+        for weight in (
+            *(
+                Weight(f"{name}_{gate}", (f"{words[gate]}/{name}",), ("units",), (Part(name, "units", (gate,)),))
+                for gate in gates
+            ),
+            Weight(f"state_{name}", (f"state/{name}",), ("units",), (Part(f"state_{name}", "units"),)),
+        )
+    )
+
+
 def kernels(gates: tuple[str, ...], *, cudnn: bool = False) -> tuple[Weight, Weight]:
     """Keras's two matrices; `cudnn`: each gate's block as cuDNN wants it."""
     kernel = Part("kernel", "input_size", gates, cudnn)

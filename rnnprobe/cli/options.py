@@ -21,7 +21,7 @@ import click
 
 from rnnprobe.analysis import words
 from rnnprobe.cells import CELLS
-from rnnprobe.cells.options import RESIDUAL, SPATIAL
+from rnnprobe.cells.options import COUNTS, RESIDUAL, SPATIAL, WRAPPING
 from rnnprobe.recover import Overrides
 from rnnprobe.types import Network, Option, OptionValue
 from rnnprobe.views.escape import plain
@@ -110,7 +110,7 @@ def _sizes(text: str) -> int | tuple[int, ...]:
 def _described() -> dict[str, Option]:
     """Every option of any cell by name, with the choices of all cells together."""
     found: dict[str, Option] = {}
-    for option in (*(option for cell in CELLS for option in cell.options), RESIDUAL):
+    for option in (*(option for cell in CELLS for option in cell.options), *WRAPPING, RESIDUAL):
         known = found.get(option.name)
         if known is None or len(option.choices) > len(known.choices):
             found[option.name] = option
@@ -181,6 +181,8 @@ def _flag(option: Option) -> Callable[[F], F]:
         return click.option(f"{flag}/--no-{flag[2:]}", option.name, default=None, help=option.help)
     if option.name in SPATIAL:
         return click.option(flag, option.name, type=_sizes, metavar="NUMBER[,…]", help=option.help)
+    if option.name in COUNTS:
+        return click.option(flag, option.name, type=click.IntRange(1), metavar="NUMBER", help=option.help)
     # An option without a number of its own is a bound, which is off by default.
     kind, metavar = (_bound, "NUMBER|none") if option.default is None else (_number, "NUMBER")
     return click.option(flag, option.name, type=kind, metavar=metavar, help=option.help)

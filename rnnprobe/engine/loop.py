@@ -23,8 +23,8 @@ Recorded: TypeAlias = dict[str, dict[str, Any]]
 """Layer → signal → `[time, batch, *shape]`."""
 
 OUTPUT = "output"
-"""What a layer passes on, `[time, batch, *shape]`: h in the layer's data format, with a residual
-connection h and the layer's input."""
+"""What a layer passes on, `[time, batch, *shape]`: what its cell emits, in the layer's data format; with a residual
+connection that and the layer's input."""
 
 
 def compile_pass(
@@ -59,11 +59,11 @@ def compile_pass(
         after: dict[str, Mapping[str, Any]] = {}
         for layer in layers:
             x = _merge(layer, [known[source] for source in layer.feed.sources])
-            wanted = dict.fromkeys((*record.get(layer.name, ()), "h"))
+            wanted = dict.fromkeys((*record.get(layer.name, ()), layer.cell.emits))
             steps, after[layer.name] = _run_layer(
                 layer, weights[layer.name], x, valid[layer.name], states[layer.name], wanted
             )
-            known[layer.name] = _passed_on(layer, steps["h"], x, shown[layer.name])
+            known[layer.name] = _passed_on(layer, steps[layer.cell.emits], x, shown[layer.name])
             recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}
             if layer.name in kept:
                 recorded[layer.name][OUTPUT] = known[layer.name]
@@ -72,9 +72,9 @@ def compile_pass(
     return run  # type: ignore[no-any-return]
 
 
-def _passed_on(layer: Layer, h: Any, x: Any, shown: Any) -> Any:
-    """What a layer makes of h for those that it feeds."""
-    out = handed_on(TensorFlow, layer, h)
+def _passed_on(layer: Layer, emitted: Any, x: Any, shown: Any) -> Any:
+    """What a layer makes of what its cell emits for those that it feeds."""
+    out = handed_on(TensorFlow, layer, emitted)
     if layer.settings["residual"]:
         out = out + x
     return out if shown is None else tf.where(_over(shown, out.shape.rank), out, tf.zeros_like(out))
@@ -109,7 +109,7 @@ def _run_layer(
     z = cell.project(TensorFlow, w, x, options)
     steps, batch = tf.shape(z)[0], z.shape[1]
     if valid is not None:
-        valid = _over(valid, 2 + len(shapes["h"]))
+        flags = {name: _over(valid, 2 + len(shapes[name])) for name in cell.states}
     arrays = {
         name: tf.TensorArray(x.dtype, size=steps, element_shape=[batch, *shapes[name]], clear_after_read=False)
         for name in wanted
@@ -119,7 +119,7 @@ def _run_layer(
         signals = cell.step(TensorFlow, w, z[t], state, options)
         if valid is not None:
             for name in cell.states:
-                signals[name] = tf.where(valid[t], signals[name], state[name])
+                signals[name] = tf.where(flags[name][t], signals[name], state[name])
         written = {name: array.write(t, signals[name]) for name, array in arrays.items()}
         return t + 1, {name: signals[name] for name in cell.states}, written
 

@@ -19,6 +19,7 @@ class TensorFlow:
     log1p = staticmethod(tf.math.log1p)
     maximum = staticmethod(tf.maximum)
     minimum = staticmethod(tf.minimum)
+    mod = staticmethod(tf.math.floormod)
     sqrt = staticmethod(tf.sqrt)
     sigmoid = staticmethod(tf.sigmoid)
     tanh = staticmethod(tf.tanh)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnnprobe.cells.layers import handed_on, signal_shapes, taken_up
 from rnnprobe.cells.namespace import NumPy
+from rnnprobe.cells.slices import assemble
 from rnnprobe.engine import transforms
 from rnnprobe.engine.loop import OUTPUT, compile_pass
 from rnnprobe.engine.passes import Pass, block_steps, plan
@@ -43,7 +44,8 @@ def trace(
         network: what runs from the inputs (`rnnprobe.recover.stacks.select`), as `extents` returned it.
         batches: the input (`rnnprobe.inputs.read`), as the network's entries want it.
         record: layer → signals; a layer that is not named runs where others need it, and is not recorded.
-        initial: the states to start from, over what the network says; zeros where neither says anything.
+        initial: the states to start from, over what the network says; where neither says anything, what the cell starts
+            from, which is zeros for most.
         carry: a batch starts from the states in which the one before it ended; batches then hold one sequence each.
         outcomes: those of the model's outputs, as `extents` returned them, that a block at the end of each batch holds.
 
@@ -85,6 +87,7 @@ def trace(
 def _initial(layer: Layer, batch: Batch, values: Values, given: Initial, ends: Initial, dtype: str) -> dict[str, Array]:
     """The states of a layer before the first step of a batch, `[batch, *shape]`: the strongest that speaks of each."""
     size = len(batch.names)
+    own = layer.cell.start(assemble(layer)) if layer.cell.start is not None else {}
     states: dict[str, Array] = {}
     for name, shape in signal_shapes(layer).items():
         if name not in layer.cell.states:
@@ -96,7 +99,7 @@ def _initial(layer: Layer, batch: Batch, values: Values, given: Initial, ends: I
         elif name in layer.initial:
             state = taken_up(NumPy, layer, values.stacked(layer.initial[name]))
         else:
-            state = np.zeros((size, *shape), dtype)
+            state = np.broadcast_to(own.get(name, np.zeros((), dtype)), (size, *shape))
         states[name] = state.astype(dtype)
     return states
 

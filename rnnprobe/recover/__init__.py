@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rnnprobe.cells import CELLS
+from rnnprobe.cells.options import COUNTS
 from rnnprobe.errors import BadInput
-from rnnprobe.types import Checkpoint, Layer, Network, OptionValue, Value
+from rnnprobe.types import Candidate, Checkpoint, Layer, Network, OptionValue, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def network(checkpoint: Checkpoint, overrides: Overrides = Overrides()) -> Netwo
             path=checkpoint.path,
             hint=f"`rnnprobe inspect {checkpoint.path}` lists what could be which cell",
         )
-    return _override(_trim(found), overrides.options)
+    return _counted(_override(_trim(found), overrides.options))
 
 
 def _trim(found: Network) -> Network:
@@ -76,6 +77,20 @@ def _trim(found: Network) -> Network:
         kept = {name: value for name, value in layer.options.items() if name not in idle}
         layers.append(replace(layer, options=kept))
     return replace(found, layers=tuple(layers))
+
+
+def _counted(found: Network) -> Network:
+    """Without the layers of which a size is nowhere told; they are candidates."""
+    layers, candidates = [], list(found.candidates)
+    for layer in found.layers:
+        unknown = sorted(name for name in COUNTS & layer.options.keys() if layer.options[name].value is None)
+        if not unknown:
+            layers.append(layer)
+            continue
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in unknown)
+        reason = f"a {layer.cell.title}, but its {' and '.join(unknown)} is not among the weights; {flags} settles it"
+        candidates.append(Candidate(layer.scope, (layer.cell.name,), reason))
+    return replace(found, layers=tuple(layers), candidates=tuple(candidates))
 
 
 def _override(found: Network, options: Mapping[str, OptionValue]) -> Network:

@@ -16,7 +16,9 @@ import numpy as np
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
 from rnnprobe.formats.natural import natural
+from rnnprobe.recover.numbered import stack
 from rnnprobe.recover.wiring import forward_first, wire
+from rnnprobe.recover.wrapped import wrapped
 from rnnprobe.types import Array, Candidate, Cell, Checkpoint, Layer, Network, Tensor, Value
 
 # Components that TensorFlow's own drivers and wrappers open; a cell of unknown name below one of them is a candidate.
@@ -25,6 +27,8 @@ _DRIVER = re.compile(
     r"|\w*(lstm|gru|rnn)\w*|encoder\w*|decoder\w*",
     re.IGNORECASE,
 )
+# The scopes of the cuDNN layers that are basic cells, and tell the activation.
+_CUDNN_RNN = re.compile(r"(?:^|/)cudnn_rnn_(tanh|relu)(?:_\d+)?/")
 _COUNTER = re.compile(r"_\d+$")
 _SHARD = re.compile(r"^(?P<stem>.*/)?(?P<kind>W|W_P)_(?P<number>\d+)$")
 
@@ -47,7 +51,7 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
         checkpoint: what was read.
         cell: the name of a cell that the user says candidates are.
     """
-    tensors = _join_shards(checkpoint.weights)
+    tensors = stack(_join_shards(checkpoint.weights))
     layers: list[Layer] = []
     candidates: list[Candidate] = []
     for scope, matches, strangers in _scopes(tensors):
@@ -64,7 +68,14 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
         elif _below_driver(scope) and matches:
             candidates.append(_unnamed(scope, matches))
     claimed = tuple(f"{layer.scope}/" for layer in layers)
+    # What lies inside of a cell's scope is its own: the inner cells of a grid.
+    layers = [layer for layer in layers if not layer.scope.startswith(claimed)]
     candidates = [candidate for candidate in candidates if not candidate.scope.startswith(claimed)]
+    layers = wrapped(layers, tensors)
+    # A wrapper's weights may look like those of a basic cell.
+    taken = {tensor.name for layer in layers for tensor in layer.weights.values()}
+    spare = [name for name in tensors if name not in taken]
+    candidates = [one for one in candidates if any(name.startswith(f"{one.scope}/") for name in spare)]
     layers.sort(key=lambda layer: natural(forward_first(layer.scope)))
     return wire(Network(checkpoint, tuple(layers), (), tuple(candidates)))
 
@@ -121,6 +132,9 @@ def _scopes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[_Match], 
             for cell in CELLS
             if (weights := roles[scope].get(cell.name)) and (sizes := fit(cell, weights))
         ]
+        # A kernel by itself is that of any layer, unless its scope says what it is.
+        matches = [match for match in matches if match.named or match.weights.keys() != {"kernel"}]
+        matches.sort(key=lambda match: -len(match.weights))  # what accounts for more of it comes first
         best = next((match for match in matches if match.named), matches[0] if matches else None)
         if best is None:
             continue
@@ -145,6 +159,9 @@ def _layer(match: _Match, checkpoint: Checkpoint) -> Layer:
     known = {}
     if match.cell.framework == "keras" and checkpoint.writer.startswith("TensorFlow 1."):
         known["recurrent_activation"] = Value("hard_sigmoid", "assumed")
+    cudnn = _CUDNN_RNN.search(match.scope)
+    if cudnn and match.cell.name == "basic_rnn":
+        known["activation"] = Value(cudnn[1], "weights")
     return Layer(match.scope, match.scope, match.cell, match.weights, match.sizes, defaults(match.cell, known))
 
 

@@ -76,7 +76,8 @@ class _Finder:
         below = {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
         below = {leaf: tensor for leaf, tensor in below.items() if tensor.name not in self.claimed}
         fitting = [fits for cell in CELLS if (fits := _fitting(cell, below))]
-        fitting.sort(key=lambda fits: -len(fits[1]))  # what accounts for more of it comes first
+        # What accounts for more of it comes first, and of several what its variables are called after.
+        fitting.sort(key=lambda fits: (-len(fits[1]), not self._called(fits)))
         if self.cell is not None:
             fitting = [fits for fits in fitting if fits[0].name == self.cell] or fitting
         named = [fits for fits in fitting if self._says(fits)]
@@ -99,9 +100,11 @@ class _Finder:
 
     def _says(self, found: tuple[Cell, Mapping[str, Tensor], Mapping[str, int]]) -> bool:
         """Whether something says that these weights are this cell's: its attributes or its variables' own names."""
+        return found[0].framework != "tf1" or found[0].name == self.cell or self._called(found)
+
+    def _called(self, found: tuple[Cell, Mapping[str, Tensor], Mapping[str, int]]) -> bool:
+        """Whether the variables' own names lie in a scope of this cell's."""
         cell, weights, _ = found
-        if cell.framework != "tf1" or cell.name == self.cell:
-            return True
         for weight in cell.weights:
             tensor = weights.get(weight.role)
             own = self.objects.names.get(self.stored[tensor.name].name, "") if tensor else ""

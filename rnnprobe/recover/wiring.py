@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from rnnprobe.cells.layers import passed_size
 from rnnprobe.types import Embedding, Feed, Layer, Network
 
 _STACKS = {"multi_rnn_cell", "MultiRNNCell", "stack_bidirectional_rnn", "StackRNN"}
@@ -75,7 +76,8 @@ def _turn(component: str) -> str:
 
 def _feed(layer: Layer, layers: tuple[Layer, ...], places: Mapping[str, _Place]) -> Feed:
     place = places[layer.name]
-    wrapper = next((part for part in layer.scope.split("/") if _IN_FRONT.fullmatch(part)), None)
+    # The last component is the cell's own, or that of a wrapper which is rebuilt with it.
+    wrapper = next((part for part in layer.scope.split("/")[:-1] if _IN_FRONT.fullmatch(part)), None)
     if wrapper is not None:
         return Feed((wrapper,), evidence="weights")
     if place.position == 0:
@@ -88,7 +90,7 @@ def _feed(layer: Layer, layers: tuple[Layer, ...], places: Mapping[str, _Place])
         if places[other.name].position == place.position - 1 and _same_stack(places[other.name], place)
     ]
     below.sort(key=lambda other: places[other.name].direction == "bw")
-    if below and sum(other.output_size for other in below) == layer.input_size:
+    if below and sum(passed_size(other) for other in below) == layer.input_size:
         return Feed(tuple(other.name for other in below), evidence="weights")
     return Feed((f"input of {layer.name}",))
 

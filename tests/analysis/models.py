@@ -14,6 +14,8 @@ from rnnprobe.cells.shapes import evaluate
 from rnnprobe.cells.slices import GateSlice
 from rnnprobe.types import Cell, Checkpoint, Embedding, Feed, Layer, Network, Tensor, Value
 
+from ..cells.made import besides
+
 _INPUT = Feed()
 BY_NAME = {cell.name: cell for cell in CELLS}
 
@@ -43,6 +45,7 @@ def layer(
         "units": units,
         "output_size": output_size if projects and output_size else units,
     }
+    sizes |= besides(cell, sizes)
     sizes |= dict([("kernel_depth", 2), ("kernel_height", 3), ("kernel_width", 2)][3 - space_axes(cell) :])
     random = np.random.default_rng(seed)
     weights = {

@@ -7,7 +7,7 @@ import pytest
 from rnnprobe import outputs
 from rnnprobe.analysis.forecast import forecast
 
-from ..outputs.recordings import blocks, layer, outcome, recording, whole
+from ..outputs.recordings import blocks, foreign, layer, outcome, recording, whole
 from ..outputs.test_files import write
 
 
@@ -26,6 +26,19 @@ def test_the_forecast_is_what_is_written(dtype, tmp_path):
         assert tuple(row["shape"]) == values.shape
         assert row["bytes"] == 11 * values.shape[2] * values.dtype.itemsize
     assert report.notes == (f"{sum(row['bytes'] for row in report.rows):,} bytes in all",)
+
+
+def test_signals_of_a_graph(tmp_path):
+    what = recording([foreign("loop", {"h": (5,), "unit": (2, 4), "n": ()}), layer("a", "gru")], [[7, 0], [4]])
+    (report,) = forecast(what, "float32")
+    trace = write(tmp_path / "t.h5", what, whole(what))
+    sizes = {"h": 5, "unit": 8, "n": 1}
+    for row in report.rows:
+        values = trace.layers[row["layer"]].signals[row["signal"]]
+        assert tuple(row["shape"]) == values.shape
+        if row["layer"] == "loop":
+            assert row["bytes"] == 11 * 4 * sizes[row["signal"]]
+    assert report.columns[2].header == "shape"
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])

@@ -11,7 +11,7 @@ from rnnprobe.analysis.trace_statistics import profile, scale
 from rnnprobe.errors import BadInput
 from rnnprobe.outputs import Trace
 
-from ..outputs.recordings import blocks, layer, recording, whole
+from ..outputs.recordings import blocks, foreign, layer, outcome, recording, whole
 
 
 def over(values: np.ndarray) -> Trace:
@@ -113,3 +113,65 @@ def test_a_place_that_there_is_not(at):
     with pytest.raises(BadInput, match="a has no place") as caught:
         profile(flat, flat.layers["a"], "h", 0, range(3), 3, at)
     assert "do not extend in space" in caught.value.hint
+
+
+def of_a_graph() -> tuple[Trace, dict[str, np.ndarray]]:
+    shapes = {"memory": (3, 4), "count": (), "h": (5,)}
+    what = recording(
+        [foreign("loop", shapes)],
+        [[30, 50]],
+        outcomes=[
+            outcome("label", (6,)),
+            outcome("one", ()),
+            outcome("map", (2, 3)),
+            outcome("tags", (2,), [30, 50]),
+            outcome("short", (2,), [3, 5]),
+        ],
+        attributes={"first_step": "100"},
+    )
+    arrays = whole(what)
+    with outputs.collect(what) as sink:
+        for block in blocks(what, arrays):
+            sink.write(block)
+    return sink.trace, arrays["loop"] | arrays[""]
+
+
+@pytest.mark.parametrize("stretch", [1, 7, 1 << 20])
+def test_a_profile_of_signals_of_any_shape(stretch, monkeypatch):
+    monkeypatch.setattr(trace_statistics, "_STRETCH", stretch * 12)
+    trace, arrays = of_a_graph()
+    loop = trace.layers["loop"]
+    found = profile(trace, loop, "count", 1, range(5, 45), 40)
+    np.testing.assert_allclose(found.bins, arrays["count"][1, None, 5:45])
+    assert trace_statistics.width(loop.signals["count"]) == 1
+    found = profile(trace, loop, "memory", 1, range(5, 45), 40)
+    np.testing.assert_allclose(found.bins, arrays["memory"][1, 5:45].mean(axis=1, dtype=float).T)
+    found = profile(trace, loop, "memory", 1, range(5, 45), 40, (2,))
+    np.testing.assert_allclose(found.bins, arrays["memory"][1, 5:45, 2].T)
+    assert (found.space, found.at) == ((3,), (2,))
+
+
+def test_outputs_as_layers():
+    trace, arrays = of_a_graph()
+    found = {layer.name: layer for layer in trace_statistics.outputs(trace, ())}
+    assert list(found) == list(trace.outputs)
+    assert [one.own_time for one in found.values()] == [True, True, True, False, True]
+    for name in ("label", "one", "map"):
+        values = found[name].signals["output"]
+        assert values.shape == (2, 1, *arrays[name].shape[1:])
+        np.testing.assert_array_equal(np.asarray(values), arrays[name][:, None])
+        np.testing.assert_array_equal(values[1, 0:1], arrays[name][1:])
+        assert values[0, 1:].shape[0] == 0
+    assert profile(trace, found["label"], "output", 1, range(1), 1).bins[:, 0].tolist() == arrays["label"][1].tolist()
+    assert profile(trace, found["map"], "output", 1, range(1), 1, (1,)).mean.tolist() == arrays["map"][1, 1].tolist()
+    assert profile(trace, found["tags"], "output", 1, range(5), 5).start == 100
+    assert profile(trace, found["short"], "output", 1, range(5), 5).start == 0
+    largest = trace_statistics.liveliest(profile(trace, found["label"], "output", 1, range(1), 1), 2)
+    assert largest == tuple(np.argsort(-np.abs(arrays["label"][1]))[:2])
+    (tags,) = trace_statistics.outputs(trace, ["tag"])
+    assert tags.name == "tags"
+    with pytest.raises(BadInput, match="no output is called 'x'"):
+        trace_statistics.outputs(trace, ["x"])
+    flat = over(np.zeros((3, 2)))
+    with pytest.raises(BadInput, match="holds none of the model's outputs"):
+        trace_statistics.outputs(flat, ["x"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from rnnprobe.cells.shapes import evaluate
 from rnnprobe.types import Cell, Checkpoint, Layer, Network, Tensor, Value
 
 SIZES = {"input_size": 3, "units": 4, "output_size": 4}
+MORE = {"depth": 3, "groups": 2, "group_input": 2, "group_units": 2, "features": 3, "hyper_units": 5, "embedding": 6}
+"""The sizes that some cells have besides; what their relations say of `SIZES` is taken from these."""
 KERNEL = {"kernel_depth": 2, "kernel_height": 3, "kernel_width": 2}
 EXTENT = (3, 5, 4)
 """Of the steps of a convolutional layer in space, the last axes of it."""
@@ -29,6 +33,7 @@ def layer(cell: Cell, name: str = "layer", *, optional: bool = True, seed: int =
     random = np.random.default_rng(seed)
     has_projection = optional and any(weight.role == "projection" for weight in cell.weights)
     sizes = {**SIZES, "output_size": 2} if has_projection else SIZES
+    sizes = sizes | besides(cell, sizes)
     axes = space_axes(cell)
     sizes = sizes | dict(list(KERNEL.items())[len(KERNEL) - axes :])
     weights = {
@@ -43,6 +48,16 @@ def layer(cell: Cell, name: str = "layer", *, optional: bool = True, seed: int =
     known = {key: Value(value, "flag") for key, value in options.items()}
     made = Layer(name, name, cell, weights, found, defaults(cell, known))
     return replace(made, space=cell.space(shape(made), found, made.settings)) if cell.space else made
+
+
+def besides(cell: Cell, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The sizes that a cell has besides: those of `MORE`, and what follows of them."""
+    # A projection makes a group's h narrower, as it does h.
+    more = {**MORE, "group_output": 2 if sizes["output_size"] == sizes["units"] else 1}
+    formulas = [formula for _, formula in cell.relations] + [f for weight in cell.weights for f in weight.shape]
+    used = set(re.findall(r"[a-z_]+", " ".join(formulas)))
+    found = {symbol: evaluate(formula, {**sizes, **more}) for symbol, formula in cell.relations}
+    return {symbol: size for symbol, size in more.items() if symbol in used} | found
 
 
 def shape(made: Layer) -> tuple[int, ...]:

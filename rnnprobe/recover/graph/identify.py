@@ -1,0 +1,120 @@
+"""Which cell some weights are, with which options and where, told by the numbers of the graph that uses them.
+
+`search` finds the single steps; here they become passes over time, in the terms that the readers of `cell` use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rnnprobe.recover.graph.cell import Application
+from rnnprobe.recover.graph.numbers import Numbers
+from rnnprobe.recover.graph.owners import Fit
+from rnnprobe.recover.graph.runs import Run, behind, runs
+from rnnprobe.recover.graph.search import Search, Step
+from rnnprobe.recover.graph.view import Ref, View
+from rnnprobe.types import OptionValue, Tap, Use
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What the graph computes with some weights.
+
+    Attributes:
+        fit: the cell that gives the graph's numbers, its weights and sizes.
+        options: those with which it does.
+        applications: every step; `h_out` is h, or what the cell emits where it has none.
+        runs: the passes over time that they make; the numbers of their steps are places in `applications`.
+        uses: the same, with every state and signal; `number` is the place in `runs`, and what feeds them is left out.
+        unread: how many products with the kernel are none of these steps.
+    """
+
+    fit: Fit
+    options: Mapping[str, OptionValue]
+    applications: tuple[Application, ...]
+    runs: tuple[Run, ...]
+    uses: tuple[Use, ...]
+    unread: int = 0
+
+
+def identify(known: Numbers, owner: int, fits: Sequence[Fit]) -> Identified | None:
+    """The cell that the graph computes with some weights, and where; None where it computes none of these.
+
+    Of several cells that all give the graph's numbers, that is taken which accounts for most of what the graph does
+    with the weights, then that which has most of them, then the first.
+
+    Args:
+        known: the graph in numbers.
+        owner: the number that its applications and runs go by.
+        fits: the cells that the weights would be, the plainest first.
+    """
+    best: tuple[tuple[int, int], Fit, Search] | None = None
+    for fit in fits:
+        search = Search(known, fit.cell, fit.weights, fit.sizes)
+        steps = search.steps()
+        worth = (len(steps), len(fit.weights))
+        if steps and (best is None or worth > best[0]):
+            best = worth, fit, search
+    if best is None:
+        return None
+    _, fit, search = best
+    steps = search.steps()
+    found = runs(known.view, [_carrying(owner, fit, step) for step in steps])
+    return Identified(
+        fit,
+        steps[-1].options,
+        tuple(_application(owner, fit, step) for step in steps),
+        tuple(found),
+        tuple(_use(known.view, number, run, [steps[k] for k in run.steps]) for number, run in enumerate(found)),
+        search.unread,
+    )
+
+
+def _carrying(owner: int, fit: Fit, step: Step) -> Application:
+    """A step with the states that tell which steps are one pass: h and c, or the first two that there are."""
+    names = sorted(step.states, key=lambda name: (name not in ("h", "c"), name != "h"))
+    pairs = [(step.states[name][0], step.states[name][1].ref) for name in names if step.states[name][1].blocks == 1]
+    if not pairs:
+        return Application(owner, step.node, step.inputs, step.inputs[0], step.signals[fit.cell.emits].ref)
+    return Application(owner, step.node, step.inputs, *pairs[0], c=pairs[1] if len(pairs) > 1 else None)
+
+
+def _application(owner: int, fit: Fit, step: Step) -> Application:
+    """A step as the readers of `cell` give it."""
+    name = "h" if "h" in step.states else fit.cell.emits
+    new = step.signals[name]
+    old = step.states.get(name) or next(iter(step.states.values()), (step.inputs[0], new))
+    c = step.states.get("c")
+    pair = (c[0], c[1].ref) if c is not None and c[1].blocks == 1 else None
+    apart = {name, "c"} if pair is not None else {name}
+    return Application(
+        owner,
+        step.node,
+        step.inputs,
+        old[0],
+        new.ref,
+        pair,
+        dict(step.options),
+        frozenset(fit.weights),
+        inner={name: tap for name, tap in step.signals.items() if name not in apart},
+    )
+
+
+def _use(view: View, number: int, run: Run, steps: Sequence[Step]) -> Use:
+    carried = {name: old for name, (old, _) in steps[0].states.items()}
+    return Use(
+        number,
+        tuple(step.inputs for step in steps),
+        tuple(step.signals for step in steps),
+        carried,
+        {name: _starts(view, name, steps) for name in carried},
+        run.looped,
+    )
+
+
+def _starts(view: View, name: str, steps: Sequence[Step]) -> tuple[Ref, ...]:
+    """The tensors that a state comes from, besides the steps themselves."""
+    made: set[Tap] = {step.states[name][1] for step in steps if name in step.states}
+    ends, _ = behind(view, steps[0].states[name][0], {})
+    return tuple(sorted(ends - {tap.ref for tap in made}))

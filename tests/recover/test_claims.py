@@ -1,0 +1,171 @@
+"""No cell is claimed that is not there: every golden held against every cell, whatever their order, graph or none."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnprobe import formats, recover
+from rnnprobe.analysis.account import account
+from rnnprobe.cells import CELLS
+from rnnprobe.recover import names
+from rnnprobe.types import Checkpoint, Tensor
+
+from ..conformance import tensorflow_files
+from ..conftest import DATA
+
+# What each case is made of, by the pattern of its release and name: the first that fits.
+CELLS_OF = {
+    r"sonnet-1.36/lstm_layer_norm": {"sonnet1_layer_norm_lstm"},
+    r"sonnet-1.36/lstm.*": {"sonnet1_lstm"},
+    r"sonnet-1.36/(.*)": {r"sonnet1_\1"},
+    r"magenta-1.3.1/lstm.*": {"magenta_lstm"},
+    r"magenta-1.3.1/(.*)": {r"magenta_\1"},
+    r"tfa-0.20.0/nas.*": {"nas"},
+    r"tfa-0.20.0/(esn).*": {r"addons_\1"},
+    r"tfa-0.20.0/(.*)": {r"addons_\1"},
+    r"sonnet-2.0.2/(lstm_projected|unrolled_lstm|deep_rnn)": {"sonnet_lstm"},
+    r"sonnet-2.0.2/(.*)": {r"sonnet_\1"},
+    r"tf0.12/lstm_block.*": {"lstm_block"},
+    r"tf(0.12|1.0|1.2|1.4)/(lstm_fused.*|drv_reversed_fused)": {"lstm_block_wrapper"},
+    r".*/(lstm_fused.*|drv_reversed_fused)": {"lstm_fused"},
+    r".*/(lstm.*|drv_layer_names)": {"lstm"},
+    r".*/cudnn_compat_lstm": {"cudnn_compatible_lstm"},
+    r".*/ln_lstm": {"layer_norm_lstm"},
+    r".*/ln_lstm_off": {"layer_norm_lstm_off"},
+    r".*/ln_basic_lstm": {"layer_norm_basic_lstm"},
+    r".*/ln_basic_lstm_off": {"layer_norm_basic_lstm_off"},
+    r".*/cifg_ln": {"cifg_layer_norm"},
+    r".*/cifg.*": {"cifg"},
+    r".*/wn_lstm.*": {"weight_norm_lstm"},
+    r".*/(masked_.*lstm)": {r"\1"},
+    r".*/indylstm": {"indy_lstm"},
+    r".*/nas.*": {"nas"},
+    r".*/phased_peep": {"phased_lstm_peepholes"},
+    r".*/phased": {"phased_lstm"},
+    r"tf1.4/glstm.*": {"glstm_shared"},
+    r".*/glstm.*": {"glstm"},
+    r".*/(grid\d)basic(lstm|rnn)cell": {r"\1_basic_\2"},
+    r".*/(grid\d)(lstm|gru)cell": {r"\1_\2"},
+    r".*/(timefreq|grid_lstm.*|bigrid_lstm)": set(),
+    r".*/ntm": {"lstm"},
+    r".*/conv(\d)d.*": {r"conv_lstm_\1d"},
+    r".*/multi_named": {"basic_lstm", "gru"},
+    r".*/gru_block": {"gru_block"},
+    r".*/cudnn_compat_gru": {"cudnn_compatible_gru"},
+    r".*/(gru.*|drv_whileloop_gru_seq)": {"gru"},
+    r".*/basic_rnn.*": {"basic_rnn"},
+    r".*/ugrnn": {"ugrnn"},
+    r".*/multi_ugrnn": {"ugrnn", "intersection_rnn", "gru_block"},
+    r".*/(ntm_heads|outproj_tanh|resid_highway|attn_gru|inproj_relu)": {"gru"},
+    r".*/intersection": {"intersection_rnn_projected"},
+    r".*/intersection_same": {"intersection_rnn"},
+    r".*/sru.*": {"sru"},
+    r".*/indrnn": {"ind_rnn"},
+    r".*/indygru": {"indy_gru"},
+    r".*/minimal": {"minimal_rnn"},
+    r".*/cfn": {"cfn"},
+    r".*/attnwrap.*": {"lstm", "basic_lstm"},
+    r".*/(basic_lstm|drv_|multi|drop|resid|device|highway|inproj|outproj|embed|attncell).*": {"basic_lstm"},
+}
+UNNAMED = re.compile(r".*/(multi_named|attn_?\w+)")
+"""Cases whose names and shapes don't say all that there is to know, so that the graph alone tells."""
+
+
+def folders() -> list[Path]:
+    """The cases of a TensorFlow checkpoint: those that are kept here, and all of `RNNPROBE_CONFORMANCE`."""
+    places = [DATA / "conformance"]
+    if "RNNPROBE_CONFORMANCE" in os.environ:
+        places.append(Path(os.environ["RNNPROBE_CONFORMANCE"]))
+    return sorted(path.parent for place in places for path in place.glob("*/*/case.json") if "keras" not in str(path))
+
+
+def expected(case: Path) -> set[str]:
+    """The cells of a case."""
+    name = f"{case.parent.name}/{case.name}"
+    for pattern, cells in CELLS_OF.items():
+        found = re.fullmatch(pattern, name)
+        if found:
+            return {found.expand(cell) for cell in cells}
+    raise AssertionError(f"nothing says what {name} is made of")
+
+
+@pytest.fixture(params=["first to last", "last to first"], scope="module")
+def every_order(request):
+    """The registry in both orders: of two cells each is the first once."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "last to first":
+            for module in ("names", "objects"):
+                patch.setattr(importlib.import_module(f"rnnprobe.recover.{module}"), "CELLS", CELLS[::-1])
+        yield
+
+
+@pytest.mark.parametrize("case", folders(), ids=lambda case: f"{case.parent.name}-{case.name}")
+def test_what_is_claimed_is_there(case, every_order):
+    (file,) = tensorflow_files(case)
+    checkpoint = formats.read(file)
+    cells = expected(case)
+    claimed = {layer.cell.name for layer in recover.network(checkpoint).layers}
+    assert claimed <= cells
+    assert bool(claimed) == bool(cells)
+    bare = recover.network(replace(checkpoint, graph=None, writer=""))
+    claimed = {layer.cell.name for layer in bare.layers}
+    assert claimed <= cells
+    assert UNNAMED.fullmatch(f"{case.parent.name}/{case.name}") or bool(claimed) == bool(cells)
+
+
+@pytest.mark.parametrize("case", folders(), ids=lambda case: f"{case.parent.name}-{case.name}")
+def test_each_tensor_is_claimed_once(case):
+    """No tensor is a weight of two layers, unless they share all of them, and none is in a candidate besides."""
+    (file,) = tensorflow_files(case)
+    network = recover.network(formats.read(file))
+    scopes = {layer.scope for layer in network.layers}
+    held = [
+        (layer.scope, name)
+        for layer in network.layers
+        for tensor in layer.weights.values()
+        for name in tensor.pieces or (tensor.name,)
+    ]
+    owners_of: dict[str, set[str]] = {}
+    for scope, name in held:
+        owners_of.setdefault(name, set()).add(scope)
+    assert all(len(found) == 1 for found in owners_of.values())
+    assert not any(candidate.scope.startswith(tuple(f"{s}/" for s in scopes)) for candidate in network.candidates)
+
+
+# cuDNN ---------------------------------------------------------------------------------------------------------------
+
+
+def cudnn(scopes: list[str], opaque: bool = True) -> Checkpoint:
+    """What a Saver wrote of a `CudnnLSTM` of 4 units: the canonical weights of each layer, and the buffer."""
+    shapes = {
+        f"{scope}/kernel": (size + 4, 16) for scope, size in zip(scopes, itertools.cycle([3, 3, 8, 8]), strict=False)
+    }
+    shapes |= {f"{scope}/bias": (16,) for scope in scopes}
+    shapes |= {"cudnn_lstm/opaque_kernel": (512,)} if opaque else {}
+    tensors = {name: Tensor(name, shape, "float32", lambda rows: np.zeros(0, "f")) for name, shape in shapes.items()}
+    return Checkpoint(Path("model.ckpt"), "TensorFlow V2 bundle", tensors)
+
+
+def test_what_cudnn_saved_beside_its_buffer_is_claimed_and_the_buffer_is_not():
+    stack = "cudnn_lstm/stack_bidirectional_rnn/cell_{}/bidirectional_rnn/{}/cudnn_compatible_lstm_cell"
+    checkpoint = cudnn([stack.format(level, way) for level in (0, 1) for way in ("fw", "bw")])
+    found = names.recover(checkpoint)
+    assert [(layer.cell.name, layer.input_size, layer.units, layer.direction) for layer in found.layers] == [
+        ("cudnn_compatible_lstm", size, 4, way) for size in (3, 8) for way in ("forward", "backward")
+    ]
+    assert {layer.settings["forget_bias"] for layer in found.layers} == {0.0}
+    assert found.layers[2].feed.sources == tuple(layer.name for layer in found.layers[:2])
+    assert [tensor.name for tensor in account(found).other] == ["cudnn_lstm/opaque_kernel"]
+
+
+def test_a_buffer_by_itself_is_nothing():
+    found = names.recover(cudnn([]))
+    assert (found.layers, [tensor.name for tensor in account(found).other]) == ((), ["cudnn_lstm/opaque_kernel"])
