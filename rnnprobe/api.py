@@ -7,19 +7,20 @@
     trace = rnnprobe.trace(network, x, record="all")   # every state and gate at every step
     trace.layers["rnn/lstm_cell"].signals["c"]         # [sequence, time, unit]
 
-TensorFlow is imported by `trace` alone.
+TensorFlow is imported by `trace` and `verify` alone.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnprobe.types import Array, Layer, Network, OptionValue, Recording
+from rnnprobe.types import Array, Batch, Entry, Layer, Network, OptionValue, Recording
 
 if TYPE_CHECKING:
+    from rnnprobe.analysis.comparison import Comparison
     from rnnprobe.outputs import Trace
 
 
@@ -68,7 +69,7 @@ def weights(model: Network | str | Path) -> dict[str, dict[str, dict[str, Array]
 
 def trace(
     model: Network | str | Path,
-    x: Any,
+    x: Any = None,
     *,
     layers: str | Sequence[str] = (),
     record: str | Sequence[str] = ("states", "gates"),
@@ -77,14 +78,18 @@ def trace(
     initial_state: Any = None,
     carry: bool = False,
     own_input: bool = False,
+    engine: str = "rebuilt",
+    tensors: str | Sequence[str] = (),
+    feeds: Mapping[str, Any] | None = None,
+    verify: bool = False,
 ) -> Trace:
-    """Runs the rebuilt layers over sequences and returns what they did at each step, in memory.
+    """Runs the rebuilt layers, or the original graph, over sequences and returns what they did at each step, in memory.
 
     Args:
         model: a network from `open`, or a path.
         x: floats `[batch, time, features]` or `[time, features]`, ids `[batch, time]`, a list of such sequences of
             different lengths, or the path of a file that `rnnprobe trace --input` takes; input → one of these, for a
-            model with several inputs.
+            model with several inputs. None where `feeds` is all.
         layers: a name or pattern of layers to trace, or several; by default the only stack there is.
         record: signals by name, or `states`, `gates`, `pre`, `inner`, `all`; and `output`, the model's own output.
         lengths: `[batch]`; steps past them hold the states and are NaN in the trace.
@@ -93,44 +98,80 @@ def trace(
             alone where it has only one state; or the path of a file with these.
         own_input: x is what enters the layers chosen, not what enters those that feed them.
         carry: each sequence starts from the states in which the one before it ended.
+        engine: `rebuilt`, or `original`: the graph that came with the weights is run, and its recurrences recorded.
+        tensors: names or patterns of the original graph's tensors to record at each step.
+        feeds: placeholder of the original graph → what it is fed: an array, a number, or bytes.
+        verify: compare with the original in the same run: `Trace.verification`.
 
     Raises:
         BadInput: x, the lengths or the states don't fit the network; the message says what it takes.
+        Refused: the original graph would have to run an operation that is not on the list.
     """
-    from rnnprobe import engine, inputs, outputs
-    from rnnprobe.analysis.select import recorded, select
-    from rnnprobe.cells.layers import chosen
+    from rnnprobe import inputs, outputs, proof
+    from rnnprobe import run as runs
+    from rnnprobe.analysis.select import recorded
     from rnnprobe.inputs import states as given_states
-    from rnnprobe.recover import stacks
 
     whole = _network(model)
     words, output = recorded(record)
-    named = select(whole, [layers] if isinstance(layers, str) else layers) if layers else ()
-    network, wanted = stacks.select(whole, named, own_input=own_input, outputs=output)
-    for line in stacks.unwired(whole, network) if initial_state is None else ():
-        _warn(line)
-    batches = inputs.read(
-        x,
-        stacks.entries(network),
-        say=_warn,
-        lengths=lengths,
-        time_major=time_major,
-        batch_size=1 if carry else inputs.BATCH_SIZE,
-    )
-    extents = engine.extents(network, batches)
-    network = extents.network
-    wanted = tuple(network[layer.name] for layer in wanted)
-    signals = chosen(wanted, words) if words else {layer.name: () for layer in wanted}
-    recording = Recording(wanted, signals, batches, lengths=extents.lengths, outcomes=extents.outcomes)
-    states = (
-        given_states.read(initial_state, network.layers, recording.sequences, say=_warn)
-        if initial_state is not None
-        else {}
-    )
+    wanted = runs.Wanted(_listed(layers), own_input, output, _listed(tensors), feeds or {}, x is not None)
+
+    def read(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
+        size = 1 if carry else inputs.BATCH_SIZE
+        return inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major, batch_size=size)
+
+    if engine == "original" or wanted.tensors:
+        run = runs.original(whole, wanted, read)
+    else:
+        run = runs.rebuilt(whole, wanted, read, _warn_each if initial_state is None else _silent)
+    recording = Recording(run.layers, run.signals(words), run.batches, lengths=run.lengths, outcomes=run.outcomes)
+    states = None
+    if initial_state is not None:
+        states = given_states.read(initial_state, run.network.layers, recording.sequences, say=_warn)
+    compared = proof.Compared(run, verify, states=carry or states is not None)
     with outputs.collect(recording) as sink:
-        for block in engine.trace(network, batches, signals, initial=states, carry=carry, outcomes=extents.outcomes):
+        for block in compared.over(run.blocks(recording.signals, initial=states, carry=carry)):
             sink.write(block)
+        sink.verified(compared.verification)
     return sink.trace
+
+
+def verify(
+    model: Network | str | Path,
+    x: Any = None,
+    *,
+    layers: str | Sequence[str] = (),
+    lengths: Any = None,
+    time_major: bool = False,
+    own_input: bool = False,
+    feeds: Mapping[str, Any] | None = None,
+    tolerance: float | None = None,
+    padding: bool = False,
+) -> Comparison:
+    """Does the rebuilt network compute what the original does? Runs both, and compares every state and gate.
+
+    Args:
+        model, x, layers, lengths, time_major, own_input, feeds: as `trace` takes them.
+        tolerance: relative; None: 1e-5 in float32 beside Keras, 1e-4 beside a graph.
+        padding: the original is given every sequence padded to the longest, and compared with each run by itself.
+
+    Returns:
+        What was found: `agrees`, and `differences` for each signal of each layer.
+
+    Raises:
+        BadInput: there is no original, or it can't be run on x.
+        Refused: the original graph would have to run an operation that is not on the list.
+    """
+    from rnnprobe import inputs, proof
+    from rnnprobe import run as runs
+
+    whole = _network(model)
+    outputs = bool(whole.outputs) and not layers and not own_input
+    wanted = runs.Wanted(_listed(layers), own_input, outputs, (), feeds or {}, x is not None)
+    run = runs.provable(
+        whole, wanted, lambda entries: inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major)
+    )
+    return proof.prove(run, tolerance, padded=padding)[0]
 
 
 def load_trace(path: str | Path) -> Trace:
@@ -146,6 +187,19 @@ def load_trace(path: str | Path) -> Trace:
 
 def _warn(line: str) -> None:
     warnings.warn(line, stacklevel=3)
+
+
+def _warn_each(lines: Sequence[str]) -> None:
+    for line in lines:
+        warnings.warn(line, stacklevel=4)
+
+
+def _silent(lines: Sequence[str]) -> None:
+    """Says nothing."""
+
+
+def _listed(given: str | Sequence[str]) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def _network(model: Network | str | Path) -> Network:

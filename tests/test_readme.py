@@ -14,7 +14,7 @@ import pytest
 
 import rnnprobe.cli
 
-from .conftest import SAMPLES
+from .conftest import DATA, SAMPLES
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -44,7 +44,9 @@ def first_trace() -> str:
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("readme")
     (place / "sample_models").symlink_to(SAMPLES)
+    (place / "tests").symlink_to(DATA.parent)
     (place / "lengths.txt").write_text("8 5 2 1 " * 5)
+    (place / "short.txt").write_text("160 90 40 " * 4)
     np.save(place / "vectors.npy", np.zeros((2, 7, 12), np.float32))
     done = run(first_trace(), place)
     assert done.returncode == 0, done.stderr
@@ -109,6 +111,7 @@ def test_what_the_package_exports():
         "load_trace",
         "open",
         "trace",
+        "verify",
         "weights",
     }
     assert all(getattr(rnnprobe, name).__doc__ for name in rnnprobe.__all__)

@@ -16,6 +16,12 @@ from .conftest import SAMPLES
 
 MANIFEST = json.loads((SAMPLES / "manifest.json").read_text())
 MODELS = pytest.mark.parametrize("row", MANIFEST["models"], ids=lambda row: row["model"])
+REBUILT, FOREIGN = (
+    pytest.mark.parametrize(
+        "row", [row for row in MANIFEST["models"] if ("recurrences" in row) == foreign], ids=lambda row: row["model"]
+    )
+    for foreign in (False, True)
+)
 
 
 @MODELS
@@ -50,7 +56,22 @@ def test_what_is_recovered(row):
     assert set(row["other"]) <= set(checkpoint.weights)
 
 
-@MODELS
+@FOREIGN
+def test_recurrences_that_nothing_rebuilds_agree_with_the_framework_that_made_them(row):
+    expected = np.load(SAMPLES / row["expected"])
+    trace = rnnprobe.trace(SAMPLES / row["model"], expected["ids"], tensors=list(row["tensors"].values()))
+    assert [layer.name for layer in trace.layers.values()] == [one["name"] for one in row["recurrences"]]
+    for one in row["recurrences"]:
+        layer = trace.layers[one["name"]]
+        assert layer.attributes["title"] == one["kind"]
+        assert sorted(list(array.shape[1:]) for array in layer.final.values()) == sorted(one["states"])
+        recorded = [np.asarray(array) for array in layer.signals.values()]
+        for name in ("c", "h", "window", *row["tensors"]):
+            near = [np.abs(array - expected[name]).max() for array in recorded if array.shape == expected[name].shape]
+            assert min(near) <= row["tolerance"], name
+
+
+@REBUILT
 def test_agrees_with_the_framework_that_made_it(row):
     expected = np.load(SAMPLES / row["expected"])
     if "inputs" in row:

@@ -57,7 +57,7 @@ def held(layer: KerasLayer) -> Iterator[Tensor]:
 
 def stored(checkpoint: Checkpoint, layer: Layer) -> tuple[str, ...]:
     """The names in the file of a layer's tensors; a matrix joined from row blocks `W_0 … W_k` has several."""
-    names = []
+    names: list[str] = []
     for tensor in layer.weights.values():
         names += tensor.pieces or _shards(checkpoint, tensor)
     return tuple(dict.fromkeys(names))

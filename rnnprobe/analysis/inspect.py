@@ -15,7 +15,8 @@ Reports and the keys of their rows, in JSON as here:
     other       tensor, shape, dtype, parameters, bytes, problem
     set_apart   kind, tensors, parameters, bytes, names
 
-and of a Keras model with its configuration those of `rnnprobe.analysis.surroundings`.
+of a Keras model with its configuration those of `rnnprobe.analysis.surroundings`, and of what came with a graph those
+of `rnnprobe.analysis.entrances`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 
 from rnnprobe.analysis import words
 from rnnprobe.analysis.account import Account, account, nbytes, parameters
+from rnnprobe.analysis.entrances import entrances
 from rnnprobe.analysis.surroundings import named, readers, surroundings
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.options import RESIDUAL
@@ -49,10 +51,20 @@ def inspect(network: Network, layers: tuple[Layer, ...] | None = None) -> tuple[
         _options(network, layers),
         _embeddings(network),
         *surroundings(network, _numbers(network)),
+        *_entrances(network),
         _candidates(network),
         _other(held),
         _set_apart(network, held),
     )
+
+
+def _entrances(network: Network) -> tuple[Report, ...]:
+    """Where values enter the graph, where one came along."""
+    if network.checkpoint.graph is None:
+        return ()
+    from rnnprobe.recover.graph.entrances import entrances as found
+
+    return entrances(*found(network.checkpoint.graph))
 
 
 def missing(network: Network) -> tuple[str, ...]:
@@ -110,6 +122,8 @@ def _layers(network: Network, layers: tuple[Layer, ...]) -> Report:
         layer = network[row["layer"]]
         row["feed"] = _feed(layer, numbers)
         row["starts_from"] = {state: named(feed, numbers) for state, feed in layer.initial.items()}
+        if layer.context is not None:
+            row["attends_to"] = f"{named(layer.context, numbers)} ({layer.context.evidence})"
     columns = [
         Column("number", "#", right=True),
         Column("layer", "layer"),
@@ -124,6 +138,8 @@ def _layers(network: Network, layers: tuple[Layer, ...]) -> Report:
     columns.append(Column("feed", "fed by"))
     if any(layer.initial for layer in layers):
         columns.append(Column("starts_from", "starts from", _starts))
+    if any(layer.context is not None for layer in layers):
+        columns.append(Column("attends_to", "attends to"))
     columns.append(Column("dtype", "dtype"))
     if len(groups) > 1:
         columns.append(Column("stack", "stack", right=True))
@@ -183,9 +199,11 @@ def _found(network: Network, groups: int) -> tuple[str, ...]:
             f"no layer is claimed; {words.counted(len(network.candidates), 'scope')} of tensors may be recurrent, "
             f"see below",
         )
-    known = ", ".join(cell.name for cell in CELLS)
     weights = words.counted(len(network.checkpoint.weights), "weight")
-    return (f"nothing recurrent was found: {weights}, none with the names and shapes of a known cell ({known})",)
+    found = f"no known cell was found: {weights}, none with the names and shapes of one of the {len(CELLS)} cells"
+    if network.checkpoint.graph is None:
+        return (found,)
+    return (found, "the graph may hold recurrences all the same: --loops lists them, `trace --engine original` runs it")
 
 
 def _sharing(network: Network) -> tuple[str, ...]:

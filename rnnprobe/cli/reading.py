@@ -4,7 +4,7 @@
 @model_argument
 @reads_input
 def command(model: Path, reading: Reading, …):
-    batches = reading.read(network, quiet=quiet)
+    batches = reading.read(stacks.entries(network), quiet=quiet)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rnnprobe.inputs import BY
 
 if TYPE_CHECKING:
     from rnnprobe.inputs.vocabulary import Vocabulary
-    from rnnprobe.types import Batch, Network
+    from rnnprobe.types import Batch, Entry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +36,7 @@ class Reading:
         inputs: what --input gives: one FILE, or NAME=FILE for each of the model's inputs.
         lengths, vocab: what --lengths and --vocab give, likewise.
         by, unknown, input_format, time_major, select, steps: the options of these names.
+        feed: what --feed gives: NAME=FILE for placeholders of an original graph.
     """
 
     inputs: tuple[str, ...]
@@ -47,12 +48,14 @@ class Reading:
     time_major: bool = False
     select: str | None = None
     steps: str | None = None
+    feed: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every FILE of --input, in order."""
-        named = _named(self.inputs, "--input")
-        return (named,) if isinstance(named, str) else tuple(named.values())
+        """Every FILE of --input and --feed, in order."""
+        named = _named(self.inputs, "--input") if self.inputs else ()
+        given = (named,) if isinstance(named, str) else tuple(dict(named).values())
+        return (*given, *(one.partition("=")[2] for one in self.feed))
 
     @property
     def read_from(self) -> tuple[str, ...]:
@@ -63,11 +66,11 @@ class Reading:
             beside += [named] if isinstance(named, str) else named.values()
         return (*self.files, *beside)
 
-    def read(self, network: Network, *, quiet: bool, batch_size: int | None = None) -> tuple[Batch, ...]:
-        """The input, as a selected network takes it.
+    def read(self, entries: Mapping[str, Entry], *, quiet: bool, batch_size: int | None = None) -> tuple[Batch, ...]:
+        """The input, as a network takes it.
 
         Args:
-            network: what runs (`rnnprobe.recover.stacks.select`).
+            entries: of what runs (`rnnprobe.recover.stacks.entries`).
             quiet: say nothing on stderr of conversions.
             batch_size: sequences in a batch, at most.
 
@@ -75,9 +78,9 @@ class Reading:
             BadInput: as `rnnprobe.inputs.read`; names that are none of the network's inputs.
         """
         from rnnprobe import inputs
-        from rnnprobe.recover import stacks
 
-        entries = stacks.entries(network)
+        if not self.inputs:
+            raise BadInput("nothing to run over: --input FILE gives the sequences")
         return inputs.read(
             _for(self.inputs, "--input", list(entries)),
             entries,
@@ -114,12 +117,11 @@ def reads_input(function: F) -> F:
     return named
 
 
-_BESIDE = ("lengths", "vocab", "by", "unknown", "input_format", "time_major", "select", "steps")
+_BESIDE = ("lengths", "vocab", "by", "unknown", "input_format", "time_major", "select", "steps", "feed")
 _OPTIONS = (
     click.option(
         "--input",
         "inputs",
-        required=True,
         multiple=True,
         metavar="FILE",
         help="The sequences; - for stdin. NAME=FILE, repeated, for a model with several inputs.",
@@ -136,6 +138,12 @@ _OPTIONS = (
     click.option("--time-major", is_flag=True, help="The input is [time, batch, …]."),
     click.option("--select", metavar="SEQUENCES", help="Only these: numbers, A:B or names, with commas."),
     click.option("--steps", metavar="A:B", help="Only these steps of each sequence."),
+    click.option(
+        "--feed",
+        multiple=True,
+        metavar="NAME=FILE",
+        help="A placeholder of the original graph, which then computes what enters the layers; or NAME=NUMBER.",
+    ),
 )
 
 

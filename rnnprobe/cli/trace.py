@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,8 @@ from rnnprobe.cli.reading import Reading, reads_input, speaker
 from rnnprobe.recover import Overrides
 
 if TYPE_CHECKING:
-    from rnnprobe.types import Batch, Block, Layer, Network, Recording
-
-_NOT_VERIFIED = "nothing was compared: `rnnprobe verify` runs the original beside the rebuilt layers"
-_NO_ORIGINAL = "nothing was compared: the file holds neither a graph nor layers of Keras"
+    from rnnprobe.proof import Compared
+    from rnnprobe.types import Batch, Block, Entry, Layer, Recording
 
 
 @click.command()
@@ -43,6 +41,26 @@ _NO_ORIGINAL = "nothing was compared: the file holds neither a graph nor layers 
 @click.option("--initial-state", metavar="FILE", help="The states to start from; zeros without.")
 @own_input_option
 @click.option("--carry", is_flag=True, help="Each sequence starts in the states in which the one before it ended.")
+@click.option(
+    "--engine",
+    type=click.Choice(("rebuilt", "original")),
+    help="What runs: the rebuilt layers, or the graph that came with the weights, with recorders put into its loops. "
+    "[default: rebuilt]",
+)
+@click.option(
+    "--tensor",
+    "tensors",
+    multiple=True,
+    metavar="PATTERN",
+    help="A tensor of the original graph by its name or a glob, at every step; `inspect --loops -v` lists them. "
+    "May be repeated; implies --engine original.",
+)
+@click.option(
+    "--verify/--no-verify",
+    "verify",
+    default=None,
+    help="Compare with the original in the same run. [default: where a graph came along and is cheap to run]",
+)
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
@@ -59,6 +77,9 @@ def command(
     initial_state: str | None,
     own_input: bool,
     carry: bool,
+    engine: str | None,
+    tensors: tuple[str, ...],
+    verify: bool | None,
     dtype: str,
     compress: str | None,
     force: bool,
@@ -71,88 +92,102 @@ def command(
     """Record every step's states, gates and outputs of MODEL over the sequences of --input.
 
     States start at zero with each sequence, unless --carry or --initial-state says otherwise. Past the end of a
-    sequence a trace holds NaN. Without -o a summary is printed.
+    sequence a trace holds NaN. Without -o a summary is printed. Where the graph came with the weights, it is run
+    beside the rebuilt layers and compared; the status is 1 where the two differ.
 
     \b
     Example:
       rnnprobe trace model.ckpt-85340 --input text.txt --vocab vocab.json -o trace.h5
       rnnprobe trace model.h5 --input x.npy --record all --layer lstm_1
+      rnnprobe trace model.pb --feed wav_data=speech.wav -o trace.h5
+      rnnprobe trace model.ckpt --engine original --input x.npy --tensor 'rnn/while/*/alignments*'
     """
-    from rnnprobe import formats, outputs, recover
-    from rnnprobe.analysis.select import recorded, select
-    from rnnprobe.cells.layers import chosen
+    from rnnprobe import formats, outputs, proof, recover
+    from rnnprobe import run as runs
+    from rnnprobe.analysis.select import recorded
     from rnnprobe.cli.provenance import provenance
+    from rnnprobe.inputs import feeds
     from rnnprobe.inputs.file import path_of
-    from rnnprobe.recover import stacks
     from rnnprobe.types import Recording
 
+    whole_graph = _engine(engine, tensors, own_input, carry, initial_state, verify)
     checkpoint = formats.read(model)
     read = (*reading.read_from, *((initial_state,) if initial_state is not None else ()))
     sources = [*checkpoint.files, *(path for path in map(path_of, read) if path is not None)]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
-    whole = recover.network(checkpoint, overrides)
     words, wants_output = recorded(record)
-    named = select(whole, layer) if layer else ()
-    network, layers = stacks.select(whole, named, own_input=own_input, outputs=wants_output)
+    wanted = runs.Wanted(layer, own_input, wants_output, tensors, feeds.read(reading.feed), bool(reading.inputs))
+    whole = recover.network(checkpoint, overrides)
     if not quiet:
         say(checkpoint.notes)
-        say_assumptions(network)
-        say(stacks.unwired(whole, network) if initial_state is None else ())
-    batches = reading.read(network, quiet=quiet, batch_size=1 if carry else None)
-    if not quiet:
-        say(_unmasked(network, batches))
-    network, lengths, outcomes = _extents(network, batches)
-    layers = tuple(network[found.name] for found in layers)
-    signals = chosen(layers, words) if words else {found.name: () for found in layers}
-    attributes = provenance(checkpoint, reading)
-    original = checkpoint.graph is not None or all(found.cell.framework == "keras" for found in network.layers)
-    verification = {"status": "not verified", "reason": _NOT_VERIFIED if original else _NO_ORIGINAL}
-    recording = Recording(layers, signals, batches, attributes, verification, lengths, outcomes)
-    states = _states(initial_state, network.layers, recording.sequences, quiet)
+
+    def batches(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
+        return reading.read(entries, quiet=quiet, batch_size=1 if carry else None)
+
+    if whole_graph:
+        run = runs.original(whole, wanted, batches)
+    else:
+        run = runs.rebuilt(whole, wanted, batches, _silent if quiet or initial_state is not None else say)
+    if not quiet and not whole_graph:
+        say_assumptions(run.network)
+    signals = run.signals(words)
+    attributes = provenance(checkpoint, reading) | ({"engine": "original"} if whole_graph else {})
+    recording = Recording(run.layers, signals, run.batches, attributes, {}, run.lengths, run.outcomes)
+    states = _states(initial_state, run.network.layers, recording.sequences, quiet)
     if dry_run:
         return _forecast(recording, dtype, as_json)
-
-    from rnnprobe import engine
-
-    blocks = engine.trace(network, batches, signals, initial=states, carry=carry, outcomes=outcomes)
+    compared = proof.Compared(run, None if whole_graph else verify, states=carry or states is not None)
+    blocks = compared.over(run.blocks(signals, initial=states, carry=carry))
     if not quiet:
         blocks = _progress(blocks, recording)
     if place is not None:
         with outputs.open(place, recording, dtype=dtype, compress=compress) as sink:
             for block in blocks:
                 sink.write(block)
+            sink.verified(compared.verification)
         if not quiet:
-            say([_done(output, recording)])
+            say([_done(output, recording, compared.verification)])
     else:
-        _summarise(blocks, recording, as_json)
+        _summarise(blocks, recording, compared, as_json)
+    compared.settle(model)
 
 
-def _extents(network: Network, batches: tuple[Batch, ...]) -> tuple[Network, Any, Any]:
-    """The network with its extents in space, the layers' own lengths, and the outputs: whatever the input decides."""
-    from rnnprobe.recover.stacks import plain
-
-    if plain(network):
-        return network, {}, ()
-    from rnnprobe import engine
-
-    found = engine.extents(network, batches)
-    return found.network, found.lengths, found.outcomes
+def _silent(lines: Iterable[str]) -> None:
+    """Says nothing."""
 
 
-def _unmasked(network: Network, batches: tuple[Batch, ...]) -> list[str]:
-    """What is not skipped, since a mask speaks of ids and floats were given."""
-    tables = {embedding.name for embedding in network.embeddings}
-    masked = [layer for layer in network.layers if layer.feed.mask is not None and layer.feed.mask.source in tables]
-    if not masked or batches[0].shape is None:
-        return []
-    names = ", ".join(layer.name for layer in masked)
-    return [f"in the model {names} skips padded ids; floats tell no ids, and nothing is skipped: --lengths says where"]
+def _engine(
+    engine: str | None,
+    tensors: tuple[str, ...],
+    own_input: bool,
+    carry: bool,
+    initial_state: str | None,
+    verify: bool | None,
+) -> bool:
+    """Whether the original graph is recorded.
+
+    Raises:
+        click.UsageError: options that don't go together.
+    """
+    if engine == "rebuilt" and tensors:
+        raise click.UsageError("--tensor names tensors of the original graph; it goes with --engine original")
+    if engine != "original" and not tensors:
+        return False
+    given = {
+        "--own-input": own_input,
+        "--carry": carry,
+        "--initial-state": initial_state is not None,
+        "--verify": verify,
+    }
+    wrong = [flag for flag, value in given.items() if value]
+    if wrong:
+        raise click.UsageError(f"{wrong[0]} goes with the rebuilt layers, and the original graph is recorded here")
+    return True
 
 
-def _done(output: Path | None, recording: Recording) -> str:
+def _done(output: Path | None, recording: Recording, verified: Mapping[str, Any]) -> str:
     counts = f"layers: {len(recording.layers)}, sequences: {recording.sequences:,}, steps: up to {recording.steps:,}"
-    verified = recording.verification
     return f"wrote {output} ({counts}); {verified['status']}: {verified['reason']}"
 
 
@@ -172,7 +207,7 @@ def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
     terminal.show(forecast(recording, dtype), command="trace", as_json=as_json)
 
 
-def _summarise(blocks: Iterable[Block], recording: Recording, as_json: bool) -> None:
+def _summarise(blocks: Iterable[Block], recording: Recording, compared: Compared, as_json: bool) -> None:
     """Runs, and prints what was recorded in short."""
     from rnnprobe import outputs
     from rnnprobe.views import summary
@@ -180,7 +215,7 @@ def _summarise(blocks: Iterable[Block], recording: Recording, as_json: bool) -> 
     with outputs.summarise(recording) as sink:
         for block in blocks:
             sink.write(block)
-    summary.show(sink.summaries, recording.verification, outcomes=sink.outcomes, as_json=as_json)
+    summary.show(sink.summaries, compared.verification, outcomes=sink.outcomes, as_json=as_json)
 
 
 def _progress(blocks: Iterator[Block], recording: Recording) -> Iterator[Block]:

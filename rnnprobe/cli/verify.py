@@ -33,6 +33,13 @@ from rnnprobe.recover import Overrides
     help="How far a value may be off, relative to the largest of its signal where that is over 1. "
     "[default: 1e-5 in float32, 1e-10 in float64; beside a TensorFlow 1 graph, 1e-4 and 1e-9]",
 )
+@click.option(
+    "--padding",
+    "padded",
+    is_flag=True,
+    help="Give the original every sequence padded to the longest, and compare with each run by itself: "
+    "is the padding masked everywhere?",
+)
 @describes_cell
 @json_option
 @verbosity
@@ -42,6 +49,7 @@ def command(
     layer: tuple[str, ...],
     own_input: bool,
     tolerance: float | None,
+    padded: bool,
     overrides: Overrides,
     as_json: bool,
     quiet: bool,
@@ -59,40 +67,26 @@ def command(
     Example:
       rnnprobe verify model.keras --input x.npy
       rnnprobe verify model.ckpt-1000 --input x.npy
+      rnnprobe verify model.pb --feed wav_data=speech.wav
+      rnnprobe verify model.h5 --input x.npy --lengths lengths.txt --padding
       rnnprobe verify model.h5 --input question=q.npy --input story=s.npy --tolerance 1e-6
     """
-    from rnnprobe import formats, recover
+    from rnnprobe import formats, proof, recover
+    from rnnprobe import run as runs
     from rnnprobe.analysis import verification
-    from rnnprobe.analysis.select import select
     from rnnprobe.errors import AnswerIsNo
-    from rnnprobe.recover import stacks
+    from rnnprobe.inputs import feeds
     from rnnprobe.views import terminal
 
     whole = recover.network(formats.read(model), overrides)
-    chosen = select(whole, layer) if layer else ()
-    outputs = bool(whole.outputs) and not chosen and not own_input
-    network, layers = stacks.select(whole, chosen, own_input=own_input, outputs=outputs)
-    verification.refuse_foreign(network)
+    outputs = bool(whole.outputs) and not layer and not own_input
+    wanted = runs.Wanted(layer, own_input, outputs, (), feeds.read(reading.feed), bool(reading.inputs))
     if not quiet:
-        say(network.checkpoint.notes)
-        say_assumptions(network)
-    batches = reading.read(network, quiet=quiet)
-
-    from rnnprobe import engine
-    from rnnprobe.cells.layers import chosen as recorded
-    from rnnprobe.engine import witness
-
-    extents = engine.extents(network, batches)
-    network = extents.network
-    original = witness.call(network, batches)
-    foreign = any(one.cell.framework != "keras" for one in network.layers)
-    default = verification.GRAPH_TOLERANCE if foreign else verification.TOLERANCE
-    found = verification.compare(
-        engine.trace(network, batches, recorded(layers, "all"), outcomes=extents.outcomes),
-        original.blocks,
-        layers,
-        tolerance if tolerance is not None else default[stacks.compute_dtype(network.layers)],
-    )
+        say(whole.checkpoint.notes)
+    run = runs.provable(whole, wanted, lambda entries: reading.read(entries, quiet=quiet))
+    if not quiet:
+        say_assumptions(run.network)
+    found, original = proof.prove(run, tolerance, padded=padded)
     verified = verification.verification(found, original.notes, original.name)
     terminal.show(verification.report(found, verified), command="verify", as_json=as_json)
     if not found.agrees:

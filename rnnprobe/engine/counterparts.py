@@ -140,6 +140,5 @@ class Counterparts:
 
 def _reads(one: Any) -> set[str]:
     """The names that a layer or a transform is computed from."""
-    feeds = (one.feed, *one.initial.values()) if isinstance(one, Layer) else one.feeds
-    masks = [feed.mask.source for feed in feeds if feed.mask is not None]
-    return {source for feed in feeds for source in feed.sources} | set(masks)
+    masks = [feed.mask.source for feed in one.feeds if feed.mask is not None]
+    return {source for feed in one.feeds for source in feed.sources} | set(masks)

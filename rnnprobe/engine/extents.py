@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnprobe.cells.attention_wrapper import MEMORY_STEPS
 from rnnprobe.cells.layers import handed_on, output_shape, signal_shapes, step_shape
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.engine.passes import Node, ordered
@@ -27,7 +28,7 @@ class Extents:
     """What a trace of some batches is going to be like.
 
     Attributes:
-        network: with the extent in space of each convolutional layer.
+        network: with the extent in space of each convolutional layer, and the steps of what layers attend to.
         lengths: layer → `[sequences]`, int64: its valid steps, for layers whose steps are not those of the main input.
         outcomes: of `network.outputs`.
     """
@@ -115,6 +116,8 @@ class _Shapes:
             raise BadInput(uneven(", ".join(layer.feed.sources), steps), path=self._path, hint=UNEVEN_HINT)
         if steps:
             layer = self._fitted(layer, steps[0])
+        if layer.context is not None:
+            layer = self._attending(layer, layer.context)
         self.layers[layer.name] = layer
         for state, feed in layer.initial.items():
             self._starts(layer, state, feed)
@@ -136,6 +139,18 @@ class _Shapes:
             return replace(layer, space=tuple(layer.cell.space(step, layer.sizes, layer.settings)))
         except BadInput as error:
             raise BadInput(f"{layer.name}: {error.message}", path=self._path, hint=error.hint) from error
+
+    def _attending(self, layer: Layer, context: Feed) -> Layer:
+        """The layer, with the steps of the longest of the sequences that it attends to."""
+        rows = self._fed(layer.name, context)
+        wrong = next((row[1:] for row in rows if row[1:] != (layer.sizes["memory_size"],)), None)
+        if wrong is not None:
+            raise BadInput(
+                f"{layer.name} attends to steps of shape [{layer.sizes['memory_size']}]; those of "
+                f"{', '.join(context.sources)} have the shape {_listed(wrong)}",
+                path=self._path,
+            )
+        return replace(layer, sizes={**layer.sizes, MEMORY_STEPS: max((row[0] for row in rows), default=0)})
 
     def _starts(self, layer: Layer, state: str, feed: Feed) -> None:
         """Checks that a layer can start from what is wired there."""

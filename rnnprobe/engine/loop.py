@@ -29,7 +29,9 @@ connection that and the layer's input."""
 
 def compile_pass(
     layers: Sequence[Layer], record: Mapping[str, Sequence[str]], kept: set[str], dtype: str
-) -> Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], States], tuple[Recorded, States]]:
+) -> Callable[
+    [Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], States, Mapping[str, Any]], tuple[Recorded, States]
+]:
     """A function that runs layers of one direction over a block of steps.
 
     Args:
@@ -39,10 +41,11 @@ def compile_pass(
         dtype: `float32` or `float64`.
 
     Returns:
-        `run(inputs, valid, shown, states)`: `inputs` maps the names of what is not in this pass to
+        `run(inputs, valid, shown, states, memories)`: `inputs` maps the names of what is not in this pass to
         `[time, batch, *shape]`; `valid` maps each layer to `[time, batch]` bool, or to None where every step is valid;
-        `shown` likewise, False where the layer passes on zeros; `states` are those before the block. Time runs as the
-        layers run: a backward pass is given its block reversed. Returns what was recorded and the states after the
+        `shown` likewise, False where the layer passes on zeros; `states` are those before the block;
+        `memories` maps a layer that attends to what its cell's `attend` takes. Time runs as the layers run: a backward
+        pass is given its block reversed. Returns what was recorded and the states after the
         block. A step that is not valid leaves the layer's states as they are; its other signals mean nothing.
     """
     weights = {
@@ -52,7 +55,11 @@ def compile_pass(
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def run(
-        inputs: Mapping[str, Any], valid: Mapping[str, Any], shown: Mapping[str, Any], states: States
+        inputs: Mapping[str, Any],
+        valid: Mapping[str, Any],
+        shown: Mapping[str, Any],
+        states: States,
+        memories: Mapping[str, Any],
     ) -> tuple[Recorded, States]:
         known = dict(inputs)
         recorded: Recorded = {}
@@ -60,8 +67,11 @@ def compile_pass(
         for layer in layers:
             x = _merge(layer, [known[source] for source in layer.feed.sources])
             wanted = dict.fromkeys((*record.get(layer.name, ()), layer.cell.emits))
+            w = weights[layer.name]
+            if layer.cell.attend is not None:
+                w = {**w, **layer.cell.attend(TensorFlow, w, *memories[layer.name])}
             steps, after[layer.name] = _run_layer(
-                layer, weights[layer.name], x, valid[layer.name], states[layer.name], wanted
+                layer, w, x, valid[layer.name], states[layer.name], wanted
             )
             known[layer.name] = _passed_on(layer, steps[layer.cell.emits], x, shown[layer.name])
             recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}

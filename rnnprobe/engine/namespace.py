@@ -50,6 +50,10 @@ class TensorFlow:
         return tf.reduce_sum(a, axis=-1, keepdims=True)
 
     @staticmethod
+    def cumsum(a: Any) -> Any:
+        return tf.cumsum(a, axis=-1)
+
+    @staticmethod
     def max(a: Any) -> Any:
         return tf.reduce_max(a, axis=-1, keepdims=True)
 

@@ -48,8 +48,8 @@ def plan(network: Network, wanted: Collection[str], outputs: Collection[Feed] = 
     """The stages that lead to the wanted layers and outputs, in order.
 
     A layer joins the pass of what feeds it when both run in one direction over the same steps. Where the direction
-    changes, where a transform stands between, or where a layer starts from the state in which another one ends, the
-    whole of the sequence has to be there first, and a later pass begins.
+    changes, where a transform stands between, or where a layer starts from the state in which another one ends or
+    attends to what it passes on, the whole of the sequence has to be there first, and a later pass begins.
     """
     nodes = {node.name: node for node in _needed(network, wanted, outputs)}
     level: dict[str, int] = {}
@@ -75,19 +75,14 @@ def _stage(members: Sequence[Node], nodes: Mapping[str, Node], outputs: Collecti
     layers = tuple(node for node in members if isinstance(node, Layer))
     names = {layer.name for layer in layers}
     reads = {source for layer in layers for source in layer.feed.sources} - names
-    later = [feed for name in nodes.keys() - names for feed in feeds(nodes[name])]
+    later = [feed for name in nodes.keys() - names for feed in nodes[name].feeds]
     kept = {source for feed in (*later, *outputs) if not feed.final for source in feed.sources}
     return Pass(layers[0].direction, layers, frozenset(reads), frozenset(names & kept))
 
 
-def feeds(node: Node) -> tuple[Feed, ...]:
-    """All that a layer or a transform reads."""
-    return node.feeds if isinstance(node, Transform) else (node.feed, *node.initial.values())
-
-
 def _sources(node: Node) -> Iterator[str]:
     """The names that a layer or a transform reads, those of its masks among them."""
-    for feed in feeds(node):
+    for feed in node.feeds:
         yield from feed.sources
         if feed.mask is not None:
             yield feed.mask.source
@@ -113,7 +108,7 @@ def _clock(node: Node, clock: Mapping[str, str]) -> str:
     """Whose steps a node runs over: those of an input, or of a transform that gives steps of its own."""
     if isinstance(node, Transform) and not node.stepwise:
         return node.name
-    source = feeds(node)[0].sources[0]
+    source = node.feeds[0].sources[0]
     return clock.get(source, source)
 
 
@@ -121,8 +116,8 @@ def _waits(node: Node, below: Node, clock: Mapping[str, str]) -> bool:
     """Whether `below` has to be through before `node` can begin."""
     if isinstance(node, Transform) or isinstance(below, Transform):
         return True
-    starts = any(below.name in feed.sources for feed in node.initial.values())
-    return starts or node.direction != below.direction or clock[node.name] != clock[below.name]
+    whole = any(below.name in feed.sources for feed in node.feeds[1:])
+    return whole or node.direction != below.direction or clock[node.name] != clock[below.name]
 
 
 def block_steps(work: Pass, record: Mapping[str, Sequence[str]], batch: int, itemsize: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnprobe.cells.attention_wrapper import MEMORY_STEPS
 from rnnprobe.cells.layers import handed_on, signal_shapes, taken_up
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.cells.slices import assemble
@@ -87,9 +88,10 @@ def trace(
 def _initial(layer: Layer, batch: Batch, values: Values, given: Initial, ends: Initial, dtype: str) -> dict[str, Array]:
     """The states of a layer before the first step of a batch, `[batch, *shape]`: the strongest that speaks of each."""
     size = len(batch.names)
-    own = layer.cell.start(assemble(layer)) if layer.cell.start is not None else {}
+    shapes = signal_shapes(layer)
+    own = layer.cell.start(assemble(layer), shapes) if layer.cell.start is not None else {}
     states: dict[str, Array] = {}
-    for name, shape in signal_shapes(layer).items():
+    for name, shape in shapes.items():
         if name not in layer.cell.states:
             continue
         if layer.name in ends:
@@ -134,6 +136,7 @@ class _Running:
         turn = slice(None, None, -1 if backward else 1)
         shown = {layer.name: _Shown(layer.feed.mask, len(lengths)) for layer in layers}
         states: Any = {layer.name: begin[layer.name] for layer in layers}
+        memories = {layer.name: _memory(layer, values, self.dtype) for layer in layers if layer.context is not None}
         for number, start in enumerate(reversed(starts) if backward else starts):
             stop = min(start + stretch, steps)
             inside = np.arange(start, stop)[:, None] < lengths[None, :]
@@ -147,6 +150,7 @@ class _Running:
                 {name: rows[turn] if ragged else None for name, rows in valid.items()},
                 {name: shown[name].over(rows[turn]) for name, rows in valid.items()},
                 states,
+                memories,
             )
             signals = {
                 layer: {name: array.numpy()[turn] for name, array in kept.items()} for layer, kept in recorded.items()
@@ -171,6 +175,18 @@ class _Running:
                 {layer.name: begin[layer.name] for layer in layers} if number == 0 else {},
                 final,
             )
+
+
+def _memory(layer: Layer, values: Values, dtype: str) -> tuple[Array, Array]:
+    """What a layer attends to, `[batch, memory_steps, memory_size]`, zeros past a length, and what is no such zero."""
+    assert layer.context is not None
+    lengths = values.lengths(f"what {layer.name} attends to", layer.context)
+    reached = np.arange(layer.sizes[MEMORY_STEPS])[None, :] < lengths[:, None]
+    memory = np.zeros((*reached.shape, layer.sizes["memory_size"]), dtype)
+    longest = int(lengths.max(initial=0))
+    memory[:, :longest] = values.block(layer.context, 0, longest).swapaxes(0, 1)
+    memory[~reached] = 0.0
+    return memory, reached
 
 
 def _valid(

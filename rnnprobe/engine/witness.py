@@ -10,7 +10,7 @@ their own length, and every state and gate is heard from the genuine cell (`rnnp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,13 @@ from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.engine.builtin import Runner, invoke, outputs, plainly
 from rnnprobe.engine.counterparts import Counterparts
 from rnnprobe.engine.genuine import Group, Initial, Recurrent
-from rnnprobe.engine.original import OriginalGraph
+from rnnprobe.engine.original import Entered, OriginalGraph, entering
+from rnnprobe.engine.original.copies import Unfed
+from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
 from rnnprobe.types import Array, Batch, Block, KerasCall, Layer, Network
+
+_GRAPH = "the operations of the original graph"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +38,50 @@ class Witness:
         blocks: one for each batch, laid out as those of `rnnprobe.engine.trace`.
         notes: what a report has to say of how it was run.
         name: what was run, in the plural.
+        entered: where what enters the layers is made in the graph: the network and the batches that are to be held
+            against it, in place of the caller's own.
+        told_lengths: the original was told how long the sequences are, and was given them padded.
     """
 
-    blocks: Iterator[Block]
+    blocks: Iterable[Block]
     notes: tuple[str, ...]
     name: str
+    entered: Entered | None = None
+    told_lengths: bool = False
 
 
-def call(network: Network, batches: Sequence[Batch]) -> Witness:
+def call(network: Network, batches: Sequence[Batch], feeds: Mapping[str, Any] | None = None) -> Witness:
     """The original of a network, ready to run over batches.
+
+    Args:
+        network: layers that run from what the user gives (`rnnprobe.recover.stacks.select`).
+        batches: the input.
+        feeds: what placeholders of an original graph are fed; what enters the layers is then taken from there.
 
     Raises:
         BadInput: there is none, or it can't be run on these sequences.
         Refused: its graph would have to run an operation that is not on the list.
     """
     if any(layer.cell.framework != "keras" for layer in network.layers):
-        graph = OriginalGraph(network, batches)
-        return Witness(graph.blocks(), graph.notes, "the operations of the original graph")
+        if not feeds:
+            try:
+                graph = OriginalGraph(network, batches)
+                return Witness(graph.blocks(), graph.notes, _GRAPH, told_lengths=graph.told_lengths)
+            except Unfed as exc:
+                unfed = exc
+        try:
+            return entered(network, batches, feeds)
+        except BadInput as exc:
+            if feeds:
+                raise
+            raise unfed from exc
     return Witness(witness(network, batches), notes(network), "genuine Keras layers")
+
+
+def entered(network: Network, batches: Sequence[Batch], feeds: Mapping[str, Any] | None = None) -> Witness:
+    """The original graph, run on what is fed, and what enters the layers taken from there (`entering`)."""
+    found = entering(network, batches, feeds=feeds)
+    return Witness(found.blocks, found.notes, _GRAPH, found)
 
 
 def witness(network: Network, batches: Sequence[Batch], initial: Initial | None = None) -> Iterator[Block]:

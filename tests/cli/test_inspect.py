@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from rnnprobe import cli
+from rnnprobe.analysis import words
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.options import RESIDUAL
 from rnnprobe.cli.options import assumptions
@@ -102,7 +103,7 @@ def test_help_has_an_example_and_the_options_that_change_something(name):
     text = CliRunner().invoke(cli.rnnprobe, [name, "--help"]).output
     assert "Example:" in text
     for option in (*(option for cell in CELLS for option in cell.options), RESIDUAL):
-        assert (f"--{option.name.replace('_', '-')}" in text) == (name in ("inspect", "trace"))
+        assert (words.flag(option.name) in text) == (name in ("inspect", "trace"))
     for common in ("--layer", "--json", "--verbose", "--cell", "--config"):
         assert common in text
     assert ("--quiet" in text) == (name != "shapes")
@@ -129,7 +130,7 @@ def test_assumptions_say_where_they_do_not_hold_for_all():
 def test_corpus_says_what_is_not_recurrent(run, corpus):
     done = run("inspect", corpus / "t2t-shards" / "tests" / "models" / "decode")
     assert done.status == 0
-    assert "nothing recurrent was found" in done.out
+    assert "no known cell was found" in done.out
 
 
 def test_corpus_without_data(run, corpus):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -144,3 +145,73 @@ def test_the_model_itself_is_never_overwritten(run, tmp_path):
     done = run("weights", model, "-o", model, "--force")
     assert done.status == 5
     assert model.read_bytes() == before
+
+
+# --layout -------------------------------------------------------------------------------------------------------------
+
+FUSED = DATA / "conformance" / "tf1.15" / "lstm_fused_peep"
+PAIRS = DATA / "conformance" / "tf1.4" / "drv_stackbidyn_seq"
+
+
+def test_a_layout_as_table_and_json(run):
+    done = run("weights", PAIRS, "--layout", "torch", "--json")
+    found = rows(done, "layout")
+    assert len(found) == 2 * 2 * 4
+    assert {row["module"] for row in found} == {"stack_bidirectional_rnn"}
+    (module,) = rows(done, "modules")
+    assert module["arguments"] == {"input_size": 3, "hidden_size": 4, "num_layers": 2, "bidirectional": True}
+    text = run("weights", PAIRS, "--layout", "torch").out
+    assert all(row["name"] in text for row in found)
+    assert "forget_bias = 1.0 (graph) is in the bias of f" in text
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_a_layout_as_a_file(run, tmp_path, suffix):
+    path = tmp_path / f"weights.{suffix}"
+    done = run("weights", PAIRS, "--layout", "torch", "-o", path, "--json")
+    shapes = {f"{row['module']}/{row['name']}": tuple(row["shape"]) for row in rows(done, "layout")}
+    if suffix == "npz":
+        with np.load(path) as held:
+            assert {name: held[name].shape for name in held} == shapes
+        return
+    with h5py.File(path) as file:
+        assert {name: file[name].shape for name in shapes} == shapes
+        group = file["stack_bidirectional_rnn"]
+        assert group.attrs["call"].startswith("torch.nn.LSTM(input_size=3")
+        assert list(group["weight_ih_l1"].attrs["gates"]) == ["i", "f", "g", "o"]
+    assert run("weights", PAIRS, "--layout", "torch", "-o", path).status == 2
+
+
+def test_what_was_assumed_is_said_and_a_flag_settles_it(run, tmp_path):
+    for file in TF1.parent.joinpath("lstm_fused_peep").glob("model.ckpt.[di]*"):
+        shutil.copy(file, tmp_path)
+    done = run("weights", tmp_path, "--layout", "onnx")
+    assert "forget_bias = 1.0" in done.err
+    assert "--forget-bias" in done.err
+    assert "forget_bias = 1.0 (assumed) is in the bias of f" in done.out
+    done = run("weights", tmp_path, "--layout", "onnx", "--forget-bias", "0", "--cell-clip", "none")
+    assert "forget_bias" not in done.out
+    assert done.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--layout", "torch"], "it has a peephole, and torch.nn.LSTM has none\n  exact as --layout tf1 or onnx"),
+        (["--layout", "onnx", "--cell-clip", "2"], "cell_clip = 2.0 (flag), and ONNX LSTM has nothing like it"),
+        (["--layout", "onnx", "--gate", "f"], "--layout writes whole layers"),
+        (["--layout", "matlab"], "tf1"),
+        (["--forget-bias", "0"], "--layout alone"),
+    ],
+)
+def test_refused_layouts(run, tmp_path, arguments, says):
+    done = run("weights", FUSED, *arguments, "-o", tmp_path / "x.npz")
+    assert (done.status, done.out) == (2, "")
+    assert says in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layout_is_of_one_checkpoint(run, training):
+    done = run("weights", training, "--layout", "keras")
+    assert done.status == 2
+    assert "one checkpoint, and there are 3" in done.err

@@ -39,17 +39,17 @@ FROZEN = sorted(path for path in (DATA / "frozen").glob("*.pb*"))
 GATES = {"i", "f", "g", "o", "i_pre", "f_pre", "g_pre", "o_pre"}
 MISSING = {
     r"drv_static_seq": GATES,  # in the branch of a conditional, that runs for some steps only
-    r"lstm_(block|fused).*|drv_reversed_fused": {
+    r"lstm_(block|fused).*|drv_reversed_fused|cudnn_compat_lstm": {
         "i_pre",
         "f_pre",
         "g_pre",
         "o_pre",
     },  # inside of LSTMBlockCell and BlockLSTM
-    r"gru_block": {"r_pre", "z_pre", "n_pre"},
+    r"gru_block(_v2)?": {"r_pre", "z_pre", "n_pre"},
 }
+# A convolution sums up to 135 products, in another order than the original.
+TOLERANCES = {r"conv\dd.*": 1e-5}
 REFUSED = {
-    r"conv\dd": "no graph that runs these layers",
-    r"drop_half": "draws random numbers",
     r"attncell": "which lies inside of a loop",
     r"grid2lstmcell": "2 independent stacks",
 }
@@ -81,6 +81,7 @@ def opened(path: Path, graph=None, options=None) -> Network:
 
 def compared(network: Network, *batches: Batch, tolerance: float = 1e-6):
     """The rebuilt layers against the original graph, and the run of that."""
+    network = engine.extents(network, batches).network
     run = OriginalGraph(network, batches)
     ours = engine.trace(network, batches, chosen(network.layers, "all"))
     return compare(ours, run.blocks(), network.layers, tolerance), run
@@ -121,7 +122,7 @@ def test_every_case_agrees_with_its_graph_in_every_signal(case):
             verified(case)
         return
     network = opened(case / "model.ckpt")
-    found, _ = compared(network, given(case, network))
+    found, _ = compared(network, given(case, network), tolerance=expected(TOLERANCES, case.name) or 1e-6)
     assert found.agrees, first_beyond(found)
     gone = expected(MISSING, case.name) or set()
     for layer in network.layers:
@@ -403,7 +404,7 @@ def main(folder: Path) -> None:
                 result, reason = "left out", "a cell that is not rebuilt"
             else:
                 network = opened(case / "model.ckpt")
-                found, _ = compared(network, given(case, network))
+                found, _ = compared(network, given(case, network), tolerance=expected(TOLERANCES, case.name) or 1e-6)
                 result = "ok" if found.agrees else "DIFFERS"
                 largest = max(one.largest for one in found.differences)
                 reason = f"{len(found.differences)} signals, largest difference {largest:.1e} {first_beyond(found)}"

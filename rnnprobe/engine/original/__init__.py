@@ -3,6 +3,10 @@
 Of the graph that came with the weights, what leads to the recurrent layers is kept and checked against a list of
 operations; the weights are fed, the user's sequences go in where the recurrence's input comes from outside, and states
 and gates are recorded inside its loops. What enters the cells is recorded too, and has to be what was given.
+
+A probe (`Probe`) records any recurrence, also one that nothing rebuilds, and any tensor; sequences then go in at the
+graph's placeholders where they must, and whatever else it asks for is fed by name. `entering` takes from such a run
+what enters the layers that are rebuilt.
 """
 
 from __future__ import annotations
@@ -13,11 +17,15 @@ import numpy as np
 
 from rnnprobe.engine.original.build import build
 from rnnprobe.engine.original.copies import copies
+from rnnprobe.engine.original.entering import Entered, entering
 from rnnprobe.engine.original.locate import Locator
+from rnnprobe.engine.original.probe import Probe
 from rnnprobe.engine.original.runner import Runner
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.view import view
 from rnnprobe.types import Batch, Block, Network
+
+__all__ = ["Entered", "OriginalGraph", "Probe", "entering"]
 
 
 class OriginalGraph:
@@ -43,7 +51,7 @@ class OriginalGraph:
         network, batches = self._network, self._batches
         if any(layer.feed.evidence == "flag" for layer in network.layers):
             raise BadInput(
-                "can't be verified: the layers are given an input of their own; the graph computes what enters them",
+                "can't be run: the layers are given an input of their own; the graph computes what enters them",
                 path=network.checkpoint.path,
                 hint="leave --own-input out",
             )
@@ -72,9 +80,14 @@ class OriginalGraph:
         """One block for each batch, laid out as those of `rnnprobe.engine.trace`."""
         try:
             for batch in self._batches:
-                yield self._runner.block(batch)
+                yield self._runner.join(batch).block({})
         finally:
             self._runner.close()
+
+    @property
+    def told_lengths(self) -> bool:
+        """Whether the graph is told how long the sequences are, and is given them padded."""
+        return self._runner.told_lengths
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -24,12 +24,15 @@ _FLOATS = (
 )
 _IDS = (("b", "t"), ("t", "b"), ("b", "t", ""), ("t", "b", ""), ("bt",), ("tb",))
 _STEP_FLOATS = (("b", "d"), ("b", "", "d"))
+_SPACE = "xyz"
 _STEP_IDS = (("b",), ("b", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """Which axes of the sequences make up each axis of a tensor: b(atch), t(ime), d (features); none for an axis of 1.
+
+    The steps of a convolutional cell have the axes x, y and z before d.
 
     Attributes:
         axes: of the tensor; of each tensor where every step has its own.
@@ -40,14 +43,15 @@ class Form:
     turned: bool = False
 
     def __call__(self, values: Array) -> Array:
-        """The values `[batch, time, features]` or ids `[batch, time]` in this arrangement."""
+        """The values `[batch, time, *space, features]` or ids `[batch, time]` in this arrangement."""
         order = [axis for axis in "".join(self.axes)]
-        sizes = dict(zip("btd", values.shape, strict=False))
+        letters = f"bt{_SPACE[: max(values.ndim - 3, 0)]}d"
+        sizes = dict(zip(letters, values.shape, strict=False))
         if values.ndim == 3 and "d" not in order:
             values = values[..., 0]
         if "t" not in order:
             values = values[:, 0]
-        present = [axis for axis in "btd" if axis in order]
+        present = [axis for axis in letters if axis in order]
         moved = values.transpose([present.index(axis) for axis in order])
         return moved.reshape([prod(sizes[axis] for axis in group) for group in self.axes])
 
@@ -72,10 +76,12 @@ class Form:
     def words(self) -> str:
         """For the report: `[batch, time, features]`."""
         long = {"b": "batch", "t": "time", "d": "features"}
-        return "[" + ", ".join("·".join(long[axis] for axis in group) or "1" for group in self.axes) + "]"
+        return "[" + ", ".join("·".join(long.get(axis, axis) for axis in group) or "1" for group in self.axes) + "]"
 
 
-def forms(shape: Sequence[int | None] | None, features: int, *, ids: bool, single: bool) -> Iterator[Form]:
+def forms(
+    shape: Sequence[int | None] | None, features: int, *, ids: bool, single: bool, space: int = 0
+) -> Iterator[Form]:
     """The arrangements that a tensor's static shape allows, the usual ones first.
 
     Args:
@@ -83,8 +89,13 @@ def forms(shape: Sequence[int | None] | None, features: int, *, ids: bool, singl
         features: of a step.
         ids: whether steps are ids.
         single: whether every step has a tensor of its own.
+        space: how many axes of space a step has.
     """
-    known = (_STEP_IDS if ids else _STEP_FLOATS) if single else (_IDS if ids else _FLOATS)
+    known: tuple[tuple[str, ...], ...] = _IDS if ids else _FLOATS
+    if single:
+        known = _STEP_IDS if ids else _STEP_FLOATS
+    if space:
+        known = (("b", *_SPACE[:space], "d"),) if single else tuple((*a, *_SPACE[:space], "d") for a in ("bt", "tb"))
     for axes in known:
         if Form(axes).allows(shape, features):
             yield Form(axes)

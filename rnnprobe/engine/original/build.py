@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
-from rnnprobe.engine.original import ops
-from rnnprobe.engine.original.copies import Copy, Entry
+from rnnprobe.engine.original import dropout, ops
+from rnnprobe.engine.original.copies import Copy, Entry, Unfed
 from rnnprobe.engine.original.graft import Recorders
 from rnnprobe.engine.original.locate import Locator, Spot
 from rnnprobe.engine.original.program import Program, placeholder_names, program, values
+from rnnprobe.engine.original.wanted import ENTERING, Wanted
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.values import number
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref
@@ -42,7 +43,7 @@ class Built:
 
     Attributes:
         graph: imported.
-        signals: layer → signal → what is fetched; `x0`, `x1` … are what enters, side by side.
+        signals: layer → signal → what is fetched; `(x0)`, `(x1)` … are what enters, side by side.
         finals: layer → state → the tensor that its loop leaves.
         entries: entry → the placeholders' names.
         starts: layer → state → the placeholder that gives the state to start from.
@@ -52,6 +53,10 @@ class Built:
         variables: placeholder → value.
         limit: the placeholder for the number of steps that there is room for; empty where nothing is grafted.
         random: random numbers are drawn in it.
+        notes: what a report has to say of it.
+        initials: layer → state → the tensor that it starts from, where that is one.
+        outcomes: tensors that no loop holds.
+        given: placeholder → what the user feeds it.
     """
 
     graph: Any
@@ -64,6 +69,10 @@ class Built:
     variables: dict[str, Array]
     limit: str
     random: bool
+    notes: tuple[str, ...] = ()
+    initials: dict[str, dict[str, str]] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
     def shape(self, edge: str) -> tuple[int | None, ...] | None:
         """The static shape of a tensor; None where even its rank is open."""
@@ -79,7 +88,7 @@ class Built:
         return self.graph.get_tensor_by_name(edge if ":" in edge else f"{edge}:0").dtype.as_numpy_dtype
 
 
-def build(network: Network, copy: Copy, locator: Locator, *, carry: bool) -> Built:
+def build(network: Network, copy: Copy, locator: Locator, *, carry: bool, also: Wanted | None = None) -> Built:
     """Makes a copy of the network in its graph ready to run.
 
     Args:
@@ -87,6 +96,7 @@ def build(network: Network, copy: Copy, locator: Locator, *, carry: bool) -> Bui
         copy: which pass is taken through each.
         locator: of the graph.
         carry: the states that passes start from are to be given, where that can be.
+        also: what else is recorded, and what the user feeds; what states start from is recorded then too.
 
     Raises:
         BadInput: something is where it can't be fed or recorded.
@@ -96,21 +106,28 @@ def build(network: Network, copy: Copy, locator: Locator, *, carry: bool) -> Bui
     spots = {name: _spots(locator, use) for name, use in copy.uses.items()}
     hidden = [name for name, found in spots.items() if "h" not in found]
     if hidden:
-        raise BadInput(f"can't be verified: its graph computes {hidden[0]} where h can't be recorded", path=path)
+        raise BadInput(f"can't be run: its graph computes {hidden[0]} where h can't be recorded", path=path)
     roots = {entry: [_root(locator, entry, ref, path) for ref in entry.roots] for entry in copy.entries}
     starts = _starts(network, copy, locator, carry=carry)
     given = [spot for found in roots.values() for spot in found]
     given += [spot for states in starts.values() for spot in states.values()]
+    given += list(also.fed) if also else []
     fed = placeholder_names([spot.edge for spot in given], locator.numbers)
     finals = {name: _finals(locator, use) for name, use in copy.uses.items()}
     wanted = {_node(spot) for found in spots.values() for steps in found.values() for spot in steps}
     wanted |= {_node(spot) for states in finals.values() for spot in states.values()}
+    initials = _initials(copy, locator, also) if also else {}
+    if also:
+        wanted |= {_node(spot) for group in (*also.groups, *also.readers) for spot in group.spots.values()}
+        wanted |= {_node(spot) for spot in also.outcomes.values()}
+        wanted |= {_node(spot) for states in initials.values() for spot in states.values()}
     made = program(network.checkpoint, sorted(wanted), fed)
     for spot in {spot.edge: spot for spot in given}.values():
         made.add(fed[spot.edge], "Placeholder", dtype=spot.dtype)
         declared = _declared(locator, spot)
         if declared is not None:
             made.definition.node[-1].attr["shape"].shape.CopyFrom(declared)
+    dropped = dropout.leave_out(made, wanted | set(fed.values()))
     ops.check(made.definition, path)
     loaded = values(made, network.checkpoint, locator.view, locator.numbers)
     opened: dict[Ref, str] = {
@@ -119,7 +136,7 @@ def build(network: Network, copy: Copy, locator: Locator, *, carry: bool) -> Bui
         if node.op in _GIVEN and node.name not in made.variables and node.name in locator.numbers
     }
     opened |= {(locator.numbers[name], port): placeholder for (name, port), placeholder in made.sources.items()}
-    signals, limit = _fetches(copy, spots, made, fed)
+    signals, limit = _fetches(copy, spots, made, fed, also or Wanted())
     return Built(
         _imported(made),
         signals,
@@ -131,6 +148,10 @@ def build(network: Network, copy: Copy, locator: Locator, *, carry: bool) -> Bui
         loaded,
         limit,
         ops.is_random(made.definition),
+        (dropout.NOTE,) if dropped else (),
+        {name: {state: fed.get(s.edge, s.edge) for state, s in of.items()} for name, of in initials.items()},
+        {name: fed.get(spot.edge, spot.edge) for name, spot in (also.outcomes if also else {}).items()},
+        {fed[spot.edge]: value for spot, value in (also.fed if also else {}).items()},
     )
 
 
@@ -155,7 +176,7 @@ def _taps(use: Use) -> dict[str, list[Tap]]:
     names = dict.fromkeys(name for step in use.signals for name in step)
     taps = {name: [step[name] for step in use.signals if name in step] for name in names}
     for place in range(min(len(inputs) for inputs in use.inputs)):
-        taps[f"x{place}"] = [Tap(inputs[place]) for inputs in use.inputs]
+        taps[f"{ENTERING}{place})"] = [Tap(inputs[place]) for inputs in use.inputs]
     return taps
 
 
@@ -163,8 +184,8 @@ def _root(locator: Locator, entry: Entry, ref: Ref, path: Any) -> Spot:
     spot = locator.find(ref)
     if spot is None or spot.kind != "graph":
         name = locator.view.node(ref).name
-        raise BadInput(
-            f"can't be verified: {entry.source!r} comes from {name!r}, which lies inside of a loop or a function of "
+        raise Unfed(
+            f"can't be run: {entry.source!r} comes from {name!r}, which lies inside of a loop or a function of "
             f"the graph and can't be fed",
             path=path,
         )
@@ -187,12 +208,24 @@ def _starts(network: Network, copy: Copy, locator: Locator, *, carry: bool) -> d
             taken = any(other.edge == spot.edge for o in found.values() for other in o.values()) if spot else True
             if not given or spot is None or spot.kind != "graph" or taken:
                 raise BadInput(
-                    f"can't be verified: the graph runs {copy.steps} steps at a time, and what {state} of {layer.name} "
+                    f"can't be run: the graph runs {copy.steps} steps at a time, and what {state} of {layer.name} "
                     f"starts from can't be given",
                     path=network.checkpoint.path,
                     hint=f"give sequences of up to {copy.steps} steps",
                 )
             found.setdefault(layer.name, {})[state] = spot
+    return found
+
+
+def _initials(copy: Copy, locator: Locator, also: Wanted) -> dict[str, dict[str, Spot]]:
+    """Layer → state → what it starts from, where that is one tensor outside of loops."""
+    found = {group.name: dict(group.initial) for group in also.groups}
+    for name, use in copy.uses.items():
+        found[name] = {}
+        for state, refs in use.starts.items():
+            spot = locator.find(refs[0]) if len(refs) == 1 else None
+            if spot is not None and spot.kind == "graph":
+                found[name][state] = spot
     return found
 
 
@@ -220,23 +253,26 @@ def _finals(locator: Locator, use: Use) -> dict[str, Spot]:
 
 
 def _declared(locator: Locator, spot: Spot) -> Any:
-    """The shape that a placeholder of the graph declares; None for anything else."""
-    node = locator.view.nodes[locator.numbers[spot.edge.partition(":")[0]]].proto
+    """The shape that a placeholder of the graph declares, or that was noted beside what computes a tensor; or None."""
+    name, _, port = spot.edge.partition(":")
+    node = locator.view.nodes[locator.numbers[name]].proto
     # Before TensorFlow 1.0 an empty shape stood for one that is not known.
     shape = node.attr["shape"].shape if node.op in _GIVEN and "shape" in node.attr else None
+    if shape is None and "_output_shapes" in node.attr:
+        noted = node.attr["_output_shapes"].list.shape
+        shape = noted[int(port or 0)] if int(port or 0) < len(noted) else None
     return shape if shape is not None and (shape.dim or shape.unknown_rank) else None
 
 
 def _fetches(
-    copy: Copy, spots: Mapping[str, Mapping[str, list[Spot]]], made: Program, fed: Mapping[str, str]
+    copy: Copy, spots: Mapping[str, Mapping[str, list[Spot]]], made: Program, fed: Mapping[str, str], also: Wanted
 ) -> tuple[dict[str, dict[str, Fetch]], str]:
     """What to fetch for each signal; recorders are grafted where it is inside of a loop."""
     inside: dict[tuple[str, str], dict[Spot, None]] = {}
-    for found in spots.values():
-        for steps in found.values():
-            for spot in steps:
-                if spot.kind != "graph":
-                    inside.setdefault((spot.kind, spot.loop), {})[spot] = None
+    every = [spot for found in spots.values() for steps in found.values() for spot in steps]
+    for spot in (*every, *(spot for group in (*also.groups, *also.readers) for spot in group.spots.values())):
+        if spot.kind != "graph":
+            inside.setdefault((spot.kind, spot.loop), {})[spot] = None
     recorded: dict[Spot, str] = {}
     limit = ""
     if inside:
@@ -253,6 +289,13 @@ def _fetches(
             fetches[name][signal] = Fetch(
                 edges, use.fused or bool(use.looped and steps[0] in recorded), taps[signal][0]
             )
+    for group in (*also.groups, *also.readers):
+        fetches[group.name] = {
+            signal: Fetch((recorded.get(spot, fed.get(spot.edge, spot.edge)),), True, Tap((0, 0)))
+            for signal, spot in group.spots.items()
+            # A tensor from outside of the loop is there once.
+            if spot in recorded or group.whole
+        }
     return fetches, limit
 
 
@@ -270,6 +313,6 @@ def _imported(made: Program) -> Any:
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as exc:
         line = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         raise BadInput(
-            f"can't be verified: TensorFlow {tf.__version__} does not take its graph: {line}", path=made.path
+            f"can't be run: TensorFlow {tf.__version__} does not take its graph: {line}", path=made.path
         ) from exc
     return graph

@@ -5,21 +5,32 @@ A graph may hold a network several times over: for training, for validation, for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
 from rnnprobe.recover.graph.view import Ref
-from rnnprobe.types import Network, Use
+from rnnprobe.types import Layer, Network, Use
+
+
+class Unfed(BadInput):
+    """What enters the layers is made where the graph can't be fed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Tensors that take an input of the network: one for the sequence, or one for each of its steps."""
+    """Tensors that take an input of the network.
+
+    Attributes:
+        source: the input.
+        roots: one for the sequence, or one for each of its steps.
+        whole: it is something to attend to, `[batch, time, …]`, whose steps are not those that the layers run over.
+    """
 
     source: str
     roots: tuple[Ref, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,7 @@ def copies(network: Network, steps: int) -> list[Copy]:
         what = (
             f"the graph does not show how it runs {names}" if names else "no pass of the graph goes through all layers"
         )
-        raise BadInput(f"can't be verified: {what}", path=network.checkpoint.path)
+        raise BadInput(f"can't be run: {what}", path=network.checkpoint.path)
     return sorted(found, key=lambda copy: (copy.steps not in (None, steps), -(copy.steps or 0)))
 
 
@@ -92,10 +103,22 @@ def _entries(network: Network, uses: dict[str, Use]) -> tuple[Entry, ...]:
         if not sources and not roots:
             continue
         if len(sources) != len(roots) or not all(source in inputs for source in sources):
-            raise BadInput(
-                f"can't be verified: what enters {layer.name} is put together in the graph from {len(roots)} tensors, "
+            raise Unfed(
+                f"can't be run: what enters {layer.name} is put together in the graph from {len(roots)} tensors, "
                 f"and {len(sources)} are given",
                 path=network.checkpoint.path,
             )
         found.update({Entry(source, group): None for source, group in zip(sources, roots, strict=True)})
+        found.update({entry: None for entry in _memory(layer, uses[layer.name], names, network)})
     return tuple(found)
+
+
+def _memory(layer: Layer, use: Use, names: Collection[str], network: Network) -> tuple[Entry, ...]:
+    """Where what a layer attends to goes in, where the user gives it."""
+    if layer.context is None or set(layer.context.sources) <= set(names):
+        return ()
+    if len(layer.context.sources) != 1 or len(use.memory) != 1:
+        raise Unfed(
+            f"can't be run: what {layer.name} attends to is put together in the graph", path=network.checkpoint.path
+        )
+    return (Entry(layer.context.sources[0], use.memory[0], whole=True),)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
-from rnnprobe.types import Array, Batch, Layer, Network
+from rnnprobe.types import Array, Batch, Entry, Layer, Network
 
 
 @dataclass(slots=True)
@@ -22,6 +22,8 @@ class Chunk:
         lengths: `[rows]`, the steps that are left of each, at most `steps`; at least 1.
         steps: that the graph is run for; past its length a sequence is zeros.
         values: input → `[rows, steps, …]` floats, or ids, as the user gave them.
+        first: the number of the batch's first sequence in the whole input.
+        beside: input → `[rows]`, its own lengths where these are others.
     """
 
     rows: Array
@@ -29,15 +31,24 @@ class Chunk:
     lengths: Array
     steps: int
     values: Mapping[str, Array]
+    first: int = 0
+    beside: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Given:
-    """The inputs of a network."""
+    """The inputs of a network.
 
-    def __init__(self, network: Network) -> None:
+    Args:
+        network: the layers.
+        entries: where the input goes in otherwise than as the layers take it; sequences keep their own lengths there.
+    """
+
+    def __init__(self, network: Network, entries: Mapping[str, Entry] | None = None) -> None:
         self.dtype = stacks.compute_dtype(network.layers)
         self._path = network.checkpoint.path
-        self._entries = stacks.entries(network)
+        self._entries = stacks.entries(network) if entries is None else entries
+        self._loose = entries is not None
+        self._whole = {source for one in network.layers if one.context is not None for source in one.context.sources}
         self._embeddings = {one.name: one for one in network.embeddings}
         self._tables = {one.name: one.table.load().astype(self.dtype) for one in network.embeddings}
 
@@ -47,13 +58,17 @@ class Given:
         values = {}
         for name in self._entries:
             one = batch.beside.get(name, batch)
-            stop = min(start + steps, one.steps)
-            loaded = one.load(start, stop)[rows]
-            past = np.arange(start, stop)[None, :] >= one.lengths[rows][:, None]
+            whole = name in self._whole
+            own = one.steps if whole or (self._loose and one is not batch and one.steps != batch.steps) else steps
+            first = 0 if whole else start
+            stop = min(first + own, one.steps)
+            loaded = one.load(first, stop)[rows]
+            past = np.arange(first, stop)[None, :] >= one.lengths[rows][:, None]
             loaded[past] = 0
-            room = [(0, 0), (0, steps - loaded.shape[1]), *[(0, 0)] * (loaded.ndim - 2)]
+            room = [(0, 0), (0, own - loaded.shape[1]), *[(0, 0)] * (loaded.ndim - 2)]
             values[name] = np.pad(loaded, room)
-        return Chunk(rows, start, lengths, steps, values)
+        own_lengths = {n: one.lengths[rows] for n, one in batch.beside.items() if self._loose or n in self._whole}
+        return Chunk(rows, start, lengths, steps, values, batch.start, own_lengths)
 
     def taken(self, source: str, values: Array, *, ids: bool) -> Array:
         """An input as a tensor of ids or of floats takes it: `[rows, steps]` or `[rows, steps, features]`.
@@ -64,7 +79,7 @@ class Given:
         given_ids = values.dtype.kind in "iu"
         if ids and not given_ids:
             raise BadInput(
-                f"can't be verified: its graph takes ids as {source!r}, and floats were given",
+                f"can't be run: its graph takes ids as {source!r}, and floats were given",
                 path=self._path,
                 hint="give ids or text",
             )
@@ -76,6 +91,14 @@ class Given:
         one_hot = np.zeros((*values.shape, self._entries[source].vocabulary), self.dtype)
         np.put_along_axis(one_hot, values[..., None], 1.0, axis=-1)
         return one_hot
+
+    def readings(self, source: str, values: Array) -> Iterator[Array]:
+        """What a loop may read of an input that it takes unchanged: the values, or what an embedding makes of ids."""
+        yield values
+        if values.dtype.kind in "iu":
+            yield from (table[np.minimum(values, len(table) - 1)] for table in self._tables.values())
+        if values.dtype.kind not in "iu" or self._entries[source].vocabulary:
+            yield self._floats(source, values)
 
     def entering(self, layer: Layer, chunk: Chunk) -> Array:
         """What should enter a layer that reads nothing but the user's input, `[rows, steps, features]`."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from tensorboard.compat.proto import types_pb2
 
+from rnnprobe.engine.original import ops
 from rnnprobe.engine.original.locate import Spot
 from rnnprobe.engine.original.program import Program
 from rnnprobe.errors import BadInput
@@ -98,7 +99,8 @@ class Recorders:
             condition.signature.input_arg.add(name=argument, type=_VARIANT)
             body.signature.input_arg.add(name=argument, type=_VARIANT)
             body.signature.output_arg.add(name=f"{argument}_out", type=_VARIANT)
-            push = body.node_def.add(name=f"{argument}_push", op="TensorListPushBack", input=[argument, spot.edge])
+            edge = _now(body, spot.edge)
+            push = body.node_def.add(name=f"{argument}_push", op="TensorListPushBack", input=[argument, edge])
             push.attr["element_dtype"].type = spot.dtype
             body.ret[f"{argument}_out"] = f"{argument}_push:output_handle:0"
             found.append(
@@ -118,7 +120,7 @@ class Recorders:
         old = node.attr[key].func.name
         function = next((one for one in library.function if one.signature.name == old), None)
         if function is None:
-            raise BadInput(f"can't be verified: its graph has no function {old!r}", path=self._program.path)
+            raise BadInput(f"can't be run: its graph has no function {old!r}", path=self._program.path)
         made = library.function.add()
         made.CopyFrom(function)
         made.signature.name = f"{prefix}_{key}".replace("/", "_")
@@ -178,11 +180,21 @@ def _condition(nodes: dict[str, Any], entered: set[str], frame: str, program: Pr
             condition: str = node.input[1].partition(":")[0]
             if condition in nodes and nodes[condition].op == "LoopCond":
                 return condition
-    raise BadInput(f"can't be verified: the loop {frame!r} of its graph has no condition", path=program.path)
+    raise BadInput(f"can't be run: the loop {frame!r} of its graph has no condition", path=program.path)
 
 
 def _sources(node: Any) -> set[str]:
     return {edge.partition(":")[0] for edge in node.input}
+
+
+def _now(function: Any, edge: str) -> str:
+    """A tensor of a function as its node calls it by now: reading a variable has become a copy of its value."""
+    name, _, output = edge.partition(":")
+    node = next((one for one in function.node_def if one.name == name), None)
+    if node is None or not output:
+        return edge
+    named = [f"{name}:{group}:{place}" for group, place, _ in ops.outputs(node)]
+    return edge if edge in named else named[0]
 
 
 def _constant(program: Program, name: str, value: int) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rnnprobe.engine.original import ops
+from rnnprobe.recover.graph.frames import Loop, Variable, frames
 from rnnprobe.recover.graph.paths import SELECTS
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View
 
@@ -58,9 +59,8 @@ class Locator:
         for number, node in enumerate(view.nodes):
             if node.op == LOOP_VARIABLE and node.proto is None:
                 self._first.setdefault(node.call, number)
-        self._functions = {one.signature.name: one.signature for one in library}
-        self._nested: set[str] = set()
-        self._frames = self._mark()
+        self._library = {one.signature.name: one for one in library}
+        self._frames, self._around = frames(view)
         self._depths: dict[int, int] = {}
 
     def find(self, ref: Ref) -> Spot | None:
@@ -85,6 +85,39 @@ class Locator:
                 return self._at((consumer, 0))
         return None
 
+    def following(self, loop: Loop, variable: Variable) -> Spot | None:
+        """Where the next value of a loop variable can be had, at every step; None in a loop within another."""
+        if isinstance(loop.key, int):
+            caller = self.view.nodes[loop.key]
+            function = self._library.get(caller.proto.attr["body"].func.name)
+            if function is None or not self._is_plain(loop.key) or variable.port >= len(function.signature.output_arg):
+                return None
+            result = function.signature.output_arg[variable.port]
+            return Spot("while", caller.name, function.ret[result.name], result.type)
+        for source in self._edges(self.view.nodes[variable.ref[0]]):
+            node = self.view.nodes[source]
+            if node.proto.op.endswith("NextIteration"):
+                return self._edge(node.proto.input[0])
+        return None
+
+    def initial(self, loop: Loop, variable: Variable) -> Spot | None:
+        """Where what a loop variable starts from can be had; None in a loop within another."""
+        if isinstance(loop.key, int):
+            caller = self.view.nodes[loop.key]
+            spot = self._edge(caller.proto.input[variable.port]) if not caller.call else None
+            return spot if spot is not None and spot.kind == "graph" else None
+        for source in self._edges(self.view.nodes[variable.ref[0]]):
+            node = self.view.nodes[source]
+            if node.proto.op in _ENTERS:
+                spot = self._edge(node.proto.input[0])
+                return spot if spot is not None and spot.kind == "graph" else None
+        return None
+
+    def _edge(self, edge: str) -> Spot | None:
+        """Where what an edge of the graph itself names can be had."""
+        name, _, port = edge.partition(":")
+        return self._known(self.numbers[name], int(port or 0)) if name in self.numbers else None
+
     def _at(self, ref: Ref) -> Spot | None:
         node = self.view.node(ref)
         if node.proto is None:
@@ -101,8 +134,10 @@ class Locator:
             return None
         group, place, dtype = made[port]
         if not node.call:
-            frame = "" if node.proto.op in ("Exit", "RefExit") else self._frames.get(number, "")
-            if self._depth(number) or frame in self._nested:
+            frame = self._frames.get(number, "")
+            if node.proto.op in ("Exit", "RefExit"):
+                frame = self._around.get(frame, "")
+            if self._depth(number) or self._around.get(frame):
                 return None
             return Spot("frame" if frame else "graph", frame, f"{node.name}:{port}", dtype)
         if not self._plain(node):
@@ -111,52 +146,28 @@ class Locator:
 
     def _plain(self, node: Node) -> bool:
         """Whether a node is in the body of a functional loop at the top of the graph."""
-        caller = self.view.nodes[node.call]
-        whole = caller.proto is not None and caller.proto.op in _WHILES and node.function == "body" and not caller.call
-        return whole and not self._frames.get(node.call) and not self._depth(node.call)
+        return node.function == "body" and self._is_plain(node.call)
+
+    def _is_plain(self, number: int) -> bool:
+        """Whether a node is a functional loop at the top of the graph."""
+        caller = self.view.nodes[number]
+        whole = caller.proto is not None and caller.proto.op in _WHILES and not caller.call
+        return whole and not self._frames.get(number) and not self._depth(number)
 
     def _argument(self, number: int, node: Node) -> Spot | None:
         """A loop variable as the body of its loop takes it."""
         caller = self.view.nodes[node.call]
-        signature = self._functions.get(caller.proto.attr["body"].func.name)
+        function = self._library.get(caller.proto.attr["body"].func.name)
         place = number - self._first[node.call]
-        if signature is None or place >= len(signature.input_arg):
+        if function is None or place >= len(function.signature.input_arg):
             return None
-        argument = signature.input_arg[place]
+        argument = function.signature.input_arg[place]
         return Spot("while", caller.name, argument.name, argument.type)
 
     def _edges(self, node: Node) -> list[int]:
         """The nodes that a node of the graph itself waits for."""
         names = (edge.lstrip("^").partition(":")[0] for edge in node.proto.input)
         return [self.numbers[name] for name in names if name in self.numbers]
-
-    def _mark(self) -> dict[int, str]:
-        """Node → the frame that it is in."""
-        readers: dict[int, list[int]] = {}
-        enters: dict[str, list[int]] = {}
-        for number in self.numbers.values():
-            node = self.view.nodes[number]
-            for source in self._edges(node):
-                readers.setdefault(source, []).append(number)
-            if node.proto.op in _ENTERS:
-                enters.setdefault(_frame(node), []).append(number)
-        found: dict[int, str] = {}
-        for name, front in enters.items():
-            seen = set(front)
-            while front:
-                at = front.pop()
-                found[at] = name
-                if self.view.nodes[at].proto.op in ("Exit", "RefExit"):
-                    continue
-                for reader in readers.get(at, ()):
-                    if reader in seen:
-                        continue
-                    if self.view.nodes[reader].proto.op in _ENTERS:
-                        self._nested.add(_frame(self.view.nodes[reader]))
-                        continue
-                    seen.add(reader)
-                    front.append(reader)
-        return found
 
     def _depth(self, number: int) -> int:
         """In how many conditionals of version 1 a node is."""
@@ -184,8 +195,3 @@ class Locator:
         if node.proto.op in _MERGES and len(sources) > 1:
             return max(depth - 1, 0)
         return depth
-
-
-def _frame(node: Node) -> str:
-    name: str = node.proto.attr["frame_name"].s.decode("utf-8", "replace")
-    return name

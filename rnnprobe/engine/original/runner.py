@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.engine.original.arrange import Form, forms
-from rnnprobe.engine.original.build import Built, Fetch
+from rnnprobe.engine.original.build import Built
 from rnnprobe.engine.original.copies import Copy, Entry
 from rnnprobe.engine.original.given import Chunk, Given
+from rnnprobe.engine.original.joining import Found, Joining, Track, in_time
 from rnnprobe.engine.original.placeholders import Placeholders
-from rnnprobe.errors import BadInput, OutOfResources
+from rnnprobe.engine.original.probing import Probing
+from rnnprobe.engine.original.session import Mismatch, Session
+from rnnprobe.engine.original.wanted import ENTERING
+from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.view import View
-from rnnprobe.types import Array, Batch, Block, Layer, Network
+from rnnprobe.types import Array, Batch, Network
 
 _CLOSE = 1e-5
 _MOST_TRIALS = 48
 _ROOM = 2  # steps that a recorder has room for beyond those that are given
-
-
-class _Mismatch(Exception):
-    """A run that did not come about with one arrangement of the input, or whose cells were given something else."""
-
-
-@dataclass(slots=True)
-class _Found:
-    """What a run of the graph gave: layer → signal → `[step, rows, …]` as the layer runs; what its loops leave."""
-
-    signals: dict[str, dict[str, Array]]
-    finals: dict[str, dict[str, Array]]
+_MOST_STEPS = 100_000  # of loops with a clock of their own
 
 
 class Runner:
@@ -45,19 +36,34 @@ class Runner:
         copy: the passes through them.
         built: the graph.
         view: of the graph.
+        probing: what else is recorded, where the graph is not run beside rebuilt layers alone.
 
     Raises:
         BadInput: the graph asks for something that nothing shows the meaning of.
     """
 
-    def __init__(self, network: Network, copy: Copy, built: Built, view: View) -> None:
-        self._network, self._copy, self._built = network, copy, built
-        self._given = Given(network)
-        self._placeholders = Placeholders(network, copy, built, view)
-        self._session = tf.compat.v1.Session(graph=built.graph)
+    def __init__(self, network: Network, copy: Copy, built: Built, view: View, probing: Probing | None = None) -> None:
+        self._network, self._copy, self._built, self._probing = network, copy, built, probing
+        self._given = Given(network, probing.entries if probing and probing.loose else None)
+        starts = {ref for use in copy.uses.values() for refs in use.starts.values() for ref in refs}
+        self._placeholders = Placeholders(
+            network,
+            starts | (probing.starts if probing else set()),
+            built,
+            view,
+            {**_reaching(network, copy, view), **(probing.owners if probing else {})},
+        )
+        self._session = Session(built)
         self._forms: dict[Entry, Form] = {}
         self._ragged = self._placeholders.takes_lengths
-        self._backward = any(layer.direction == "backward" for layer in network.layers)
+        self._loose = probing is not None and probing.loose
+        self._unsure: tuple[str, ...] = ()
+        groups = probing.wanted.groups if probing else []
+        self._tracks = [
+            *(Track(one.name, one.direction == "backward", one.cell.states, not self._loose) for one in network.layers),
+            *(Track(one.name, one.backward, one.states, False) for one in groups),
+        ]
+        self._backward = any(track.backward for track in self._tracks)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -67,7 +73,12 @@ class Runner:
             + ("" if len(entry.roots) == 1 else f", in {len(entry.roots)} tensors, one for each step")
             for entry, form in self._forms.items()
         ]
-        return (*found, *self._placeholders.notes)
+        return (*found, *self._unsure, *self._placeholders.notes, *self._built.notes)
+
+    @property
+    def told_lengths(self) -> bool:
+        """Whether the graph is told how long the sequences are, and is given them padded."""
+        return self._ragged
 
     def close(self) -> None:
         """Ends the session."""
@@ -82,7 +93,7 @@ class Runner:
             BadInput: no arrangement gives the cells what was given, or the graph does not compute the same twice.
         """
         choices = [list(self._choices(entry, batch)) for entry in self._built.entries]
-        problem = ""
+        problem, ran = "", []
         for ragged in dict.fromkeys((self._ragged, False)):
             for chosen in list(product(*choices))[:_MOST_TRIALS]:
                 self._forms = dict(zip(self._built.entries, chosen, strict=True))
@@ -90,16 +101,23 @@ class Runner:
                 try:
                     chunk = next(self._chunks(batch))
                     found = self._run(chunk, {})
-                except _Mismatch as exc:
+                except Mismatch as exc:
                     problem = problem or str(exc)
                     continue
-                if not self._built.random or _alike(found, self._run(chunk, {})):
+                if self._built.random and not _alike(found, self._run(chunk, {})):
+                    problem = problem or "what it computes is another each time"
+                elif self._probing is None or not self._loose or self._probing.reads_given(self._given, chunk, found):
                     return
-                problem = problem or "what it computes is another each time"
+                else:
+                    ran.append((self._forms, ragged))
+        if ran:
+            self._forms, self._ragged = ran[0]
+            self._unsure = ("nothing shows in which order the graph wants the axes: this is the first that it takes",)
+            return
         if self._built.random:
             problem = f"its graph draws random numbers (dropout, say) on the way to the states; {problem}"
         raise BadInput(
-            f"can't be verified: {problem or 'no arrangement of the input suits its graph'}",
+            f"can't be run: {problem or 'no arrangement of the input suits its graph'}",
             path=self._network.checkpoint.path,
         )
 
@@ -109,59 +127,62 @@ class Runner:
         ids = self._takes_ids(edge)
         one = self._given.chunk(batch, np.flatnonzero(batch.lengths)[:1], 0, 1)
         values = self._given.taken(entry.source, one.values[entry.source], ids=ids)
-        width = values.shape[-1] if values.ndim == 3 else 1
-        yield from forms(self._built.shape(edge), width, ids=ids, single=len(entry.roots) > 1)
+        width = values.shape[-1] if values.ndim > 2 else 1
+        space = max(values.ndim - 3, 0)
+        found = forms(self._built.shape(edge), width, ids=ids, single=len(entry.roots) > 1, space=space)
+        # What is attended to has no steps of the loop's, by which another order would be told.
+        yield from (form for form in found if not entry.whole or form.axes == ("b", "t", "d"))
 
     def _takes_ids(self, edge: str) -> bool:
         return np.dtype(self._built.dtype(edge)).kind in "iu"
 
-    def block(self, batch: Batch) -> Block:
-        """What the graph computes of a batch."""
-        layers, count = self._network.layers, len(batch.names)
-        signals: dict[str, dict[str, Array]] = {layer.name: {} for layer in layers}
-        finals: dict[str, dict[str, Array]] = {layer.name: {} for layer in layers}
-        for chunk, found in self._each(batch, finals):
-            for layer in layers:
-                for name, array in found.signals[layer.name].items():
-                    empty = np.full((batch.steps, count, *array.shape[2:]), np.nan, array.dtype)
-                    timed = _in_time(array, chunk.lengths, layer.direction == "backward")
-                    stop = min(chunk.start + len(timed), batch.steps)
-                    whole = signals[layer.name].setdefault(name, empty)
-                    whole[chunk.start : stop, chunk.rows] = timed[: stop - chunk.start]
-                for state in layer.cell.states:
-                    if state in found.signals[layer.name]:
-                        empty = np.zeros((count, *signal_shapes(layer)[state]), self._given.dtype)
-                        last = self._final(layer, state, chunk, found)
-                        finals[layer.name].setdefault(state, empty)[chunk.rows] = last
-        return Block(batch, 0, signals, {}, finals)
-
-    def _each(self, batch: Batch, finals: Mapping[str, Mapping[str, Array]]) -> Iterator[tuple[Chunk, _Found]]:
-        """Runs the chunks of a batch; those after a sequence's first start from `finals`, which its reader fills."""
+    def join(self, batch: Batch) -> Joining:
+        """Runs the chunks of a batch; those after a sequence's first start from where the one before it ended."""
+        joined = Joining(self._tracks, batch)
         try:
             for chunk in self._chunks(batch):
-                states = finals if chunk.start else {}
-                yield (
-                    chunk,
-                    self._run(chunk, {n: {s: a[chunk.rows] for s, a in of.items()} for n, of in states.items()}),
-                )
-        except _Mismatch as exc:
-            raise BadInput(f"can't be verified: {exc}", path=self._network.checkpoint.path) from exc
+                ends = joined.ends() if chunk.start and self._built.starts else {}
+                states = {n: {s: a[chunk.rows] for s, a in of.items()} for n, of in ends.items()}
+                found = self._run(chunk, states)
+                joined.add(chunk, found, self._size(len(chunk.rows)), held=self._ragged)
+        except Mismatch as exc:
+            raise BadInput(f"can't be run: {exc}", path=self._network.checkpoint.path) from exc
+        return joined
 
-    def _final(self, layer: Layer, state: str, chunk: Chunk, found: _Found) -> Array:
-        """A state in the end: what the loop leaves; where it ran on over padding, that after the last valid step."""
-        left = found.finals[layer.name].get(state)
-        if left is not None and (self._ragged or bool(np.all(chunk.lengths == chunk.steps))):
-            return left
-        steps = found.signals[layer.name][state]
-        last: Array = steps[np.minimum(chunk.lengths, len(steps)) - 1, np.arange(len(chunk.rows))]
-        return last
+    def fed(self) -> Found:
+        """What the graph computes of what the user feeds alone.
+
+        Raises:
+            BadInput: it does not take it.
+        """
+        assert self._probing is not None
+        if self._placeholders.takes_lengths:
+            names = ", ".join(self._placeholders.lengths)
+            raise BadInput(
+                f"the graph asks for the lengths of the sequences, {names}",
+                path=self._network.checkpoint.path,
+                hint="\n".join(f"--feed {name}=FILE" for name in self._placeholders.lengths),
+            )
+        feed = dict(self._placeholders.feed(np.ones(1, np.int64), 1))
+        feed.update(self._probing.feed(self._built.given, np.arange(1)))
+        try:
+            return self._session.run(feed, _MOST_STEPS)
+        except Mismatch as exc:
+            raise BadInput(f"can't be run: {exc}", path=self._network.checkpoint.path) from exc
+
+    @property
+    def tracks(self) -> list[Track]:
+        """What is recorded."""
+        return self._tracks
 
     # Chunks ----------------------------------------------------------------------------------------------------------
 
     def _fixed(self, axis: str) -> int | None:
         """How many sequences (`b`) or steps (`t`) the graph takes, where that is fixed."""
         sizes = [
-            form.fixed(self._built.shape(self._built.entries[entry][0]), axis) for entry, form in self._forms.items()
+            form.fixed(self._built.shape(self._built.entries[entry][0]), axis)
+            for entry, form in self._forms.items()
+            if axis == "b" or not entry.whole
         ]
         if axis == "t":
             sizes.append(self._copy.steps)
@@ -193,7 +214,7 @@ class Runner:
         """Holds lengths against a fixed number of steps.
 
         Raises:
-            _Mismatch: the graph can't be run for them.
+            Mismatch: the graph can't be run for them.
         """
         if steps is None:
             return
@@ -204,112 +225,99 @@ class Runner:
             wanted = f"{steps}"
         if wanted:
             found = longest if longest > steps else shortest
-            raise _Mismatch(f"its graph takes sequences of {wanted} steps, and one has {found}")
+            raise Mismatch(f"its graph takes sequences of {wanted} steps, and one has {found}")
 
     # Runs ------------------------------------------------------------------------------------------------------------
 
-    def _run(self, chunk: Chunk, states: Mapping[str, Mapping[str, Array]]) -> _Found:
+    def _size(self, count: int) -> int:
+        """How many sequences the graph is run for."""
+        return self._fixed("b") or count
+
+    def _run(self, chunk: Chunk, states: Mapping[str, Mapping[str, Array]]) -> Found:
         """Runs a chunk from the states, zeros where there are none.
 
         Raises:
-            _Mismatch: the graph does not take it, or its cells were given something else.
+            Mismatch: the graph does not take it, or its cells were given something else.
         """
         count = len(chunk.rows)
-        size = self._fixed("b") or count
+        size = self._size(count)
         # A graph of a fixed size is given the last sequence again and again.
         filled = np.minimum(np.arange(size), count - 1)
-        feed: dict[str, Any] = {f"{name}:0": array for name, array in self._built.variables.items()}
+        feed: dict[str, Any] = {}
         for entry, form in self._forms.items():
             feed.update(self._fed(entry, form, chunk.values[entry.source][filled]))
-        feed.update(self._placeholders.feed(chunk.lengths[filled], size))
+        feed.update(
+            self._placeholders.feed(chunk.lengths[filled], size, {n: own[filled] for n, own in chunk.beside.items()})
+        )
         for name, of in self._built.starts.items():
             for state, edge in of.items():
                 zeros = np.zeros((count, *signal_shapes(self._network[name])[state]), self._given.dtype)
                 feed[f"{edge}:0"] = states.get(name, {}).get(state, zeros)[filled]
-        if self._built.limit:
-            feed[f"{self._built.limit}:0"] = chunk.steps + _ROOM
-        wanted = {name: {s: list(f.edges) for s, f in of.items()} for name, of in self._built.signals.items()}
-        try:
-            got, left = self._session.run((_named(wanted), _named(self._built.finals)), feed)
-        except tf.errors.ResourceExhaustedError as exc:
-            raise OutOfResources("the original graph asks for more memory than there is") from exc
-        except (tf.errors.OpError, ValueError, TypeError) as exc:
-            raise _Mismatch(f"its graph does not take the sequences: {_first_line(exc)}") from exc
-        found = _Found(
-            {
-                name: {s: _steps(self._built.signals[name][s], arrays)[:, :count] for s, arrays in of.items()}
-                for name, of in got.items()
-            },
-            {name: {s: a[:count] for s, a in of.items()} for name, of in left.items()},
+        if self._probing:
+            feed.update(self._probing.feed(self._built.given, chunk.rows[filled] + chunk.first))
+        found = self._session.run(
+            feed, chunk.steps + _ROOM if self._probing is None else max(chunk.steps + _ROOM, _MOST_STEPS)
         )
-        self._hold(chunk, found)
+        if not self._loose:
+            self._hold(chunk, found)
         return found
 
     def _fed(self, entry: Entry, form: Form, values: Array) -> dict[str, Array]:
         names = self._built.entries[entry]
         taken = self._given.taken(entry.source, values, ids=self._takes_ids(names[0]))
         dtype = self._built.dtype(names[0])
+        if entry.whole:
+            taken = self._padded(form, names[0], taken)
         if len(names) == 1:
             return {f"{names[0]}:0": form(taken).astype(dtype)}
         order = names[::-1] if form.turned else names
         return {f"{name}:0": form(taken[:, k : k + 1]).astype(dtype) for k, name in enumerate(order)}
 
-    def _hold(self, chunk: Chunk, found: _Found) -> None:
-        """Holds what entered the cells against what was given; takes it out of what was found."""
+    def _padded(self, form: Form, edge: str, values: Array) -> Array:
+        """What is attended to, with zeros up to as many steps as its tensor has.
+
+        Raises:
+            Mismatch: it has more.
+        """
+        steps = form.fixed(self._built.shape(edge), "t")
+        if steps is None or steps == values.shape[1]:
+            return values
+        if steps < values.shape[1]:
+            raise Mismatch(f"its graph attends to up to {steps} steps, and {values.shape[1]} were given")
+        return np.pad(values, [(0, 0), (0, steps - values.shape[1]), (0, 0)])
+
+    def _hold(self, chunk: Chunk, found: Found) -> None:
+        """Holds what entered the cells against what was given."""
         known = {layer.name for layer in self._network.layers}
         for layer in self._network.layers:
             signals = found.signals[layer.name]
-            names = [f"x{place}" for place in range(len(self._copy.uses[layer.name].inputs[0]))]
-            parts = [signals.pop(name) for name in names if name in signals]
+            names = [f"{ENTERING}{place})" for place in range(len(self._copy.uses[layer.name].inputs[0]))]
+            parts = [signals[name][:, : len(chunk.rows)] for name in names if name in signals]
             if known & set(layer.feed.sources):
                 continue
             if len(parts) != len(names):
-                raise _Mismatch(f"what enters {layer.name} in its graph can't be recorded and held against the input")
+                raise Mismatch(f"what enters {layer.name} in its graph can't be recorded and held against the input")
             expected = self._given.entering(layer, chunk).swapaxes(0, 1)
             entered = np.concatenate(parts, axis=-1)
-            timed = _in_time(entered, chunk.lengths, layer.direction == "backward")
+            timed = in_time(entered, chunk.lengths, layer.direction == "backward")
             valid = np.arange(chunk.steps)[:, None] < chunk.lengths[None, :]
             room = np.full((chunk.steps, *timed.shape[1:]), np.nan)
             room[: len(timed)] = timed[: chunk.steps]
             if room.shape != expected.shape or not np.allclose(room[valid], expected[valid], _CLOSE, _CLOSE):
-                raise _Mismatch(f"what enters {layer.name} in its graph is not what was given for it")
+                raise Mismatch(f"what enters {layer.name} in its graph is not what was given for it")
 
 
-def _first_line(exc: Exception) -> str:
-    """What TensorFlow says, without what it says around it."""
-    lines = [line.strip() for line in str(exc).splitlines()]
-    return next((line for line in lines if line and not line.endswith(":")), type(exc).__name__)
+def _reaching(network: Network, copy: Copy, view: View) -> dict[str, str]:
+    """The tensors that say how long what layers attend to is → the input that this is."""
+    found = {}
+    for layer in network.layers:
+        reach = copy.uses[layer.name].reach if layer.name in copy.uses else None
+        if layer.context is not None and len(layer.context.sources) == 1 and reach is not None:
+            found[f"{view.node(reach).name}:{reach[1]}"] = layer.context.sources[0]
+    return found
 
 
-def _named(wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Edges as a session wants them."""
-    return {name: {s: _edge(edges) for s, edges in of.items()} for name, of in wanted.items()}
-
-
-def _edge(edge: Any) -> Any:
-    if isinstance(edge, list):
-        return [_edge(one) for one in edge]
-    return edge if ":" in edge else f"{edge}:0"
-
-
-def _steps(fetch: Fetch, arrays: list[Array]) -> Array:
-    """`[step, rows, …]`, the columns that were asked for."""
-    whole: Array = arrays[0] if fetch.whole else np.stack(arrays)
-    if fetch.tap.blocks > 1:
-        whole = np.split(whole, fetch.tap.blocks, axis=-1)[fetch.tap.block]
-    return whole
-
-
-def _in_time(array: Array, lengths: Array, backward: bool) -> Array:
-    """Steps as a layer runs → steps at the time of the input that was read; NaN past a length."""
-    timed = np.full(array.shape, np.nan, array.dtype if array.dtype.kind == "f" else np.float64)
-    for row, length in enumerate(lengths):
-        steps = array[:length, row]
-        timed[: len(steps), row] = steps[::-1] if backward else steps
-    return timed
-
-
-def _alike(one: _Found, other: _Found) -> bool:
+def _alike(one: Found, other: Found) -> bool:
     """Whether two runs gave the same."""
     return all(
         np.array_equal(array, other.signals[name][signal], equal_nan=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def entries(
     return {place.name: place.entry for place in places(network, wanted, uses, given)}
 
 
+@dataclass(frozen=True, slots=True)
 class Place:
     """A placeholder that takes sequences.
 
@@ -63,10 +65,10 @@ class Place:
         optional: it has a value of its own where nothing is given.
     """
 
-    __slots__ = ("entry", "name", "optional", "ref")
-
-    def __init__(self, name: str, ref: Ref, entry: Entry, *, optional: bool) -> None:
-        self.name, self.ref, self.entry, self.optional = name, ref, entry, optional
+    name: str
+    ref: Ref
+    entry: Entry
+    optional: bool
 
 
 def places(network: Network, wanted: Targets, uses: Iterable[Use], given: Collection[str]) -> list[Place]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.frames import Loop, Variable, loops
@@ -275,6 +276,37 @@ def reached(network: Network, found: Targets, uses: Iterable[Use]) -> set[str]:
     definition = graph.graph_def if hasattr(graph, "graph_def") else graph
     known = {node.name: node for node in definition.node}
     front = [name for name in set(_starts(found, uses)) if name in known]
+    return _upstream(known, front)
+
+
+def lengths_of(network: Network, inputs: Mapping[str, Ref], web: View) -> dict[str, str]:
+    """Tensor of which some loop's lengths are computed → the input that it reads, where that is one.
+
+    An empty name → the only input that no loop's lengths belong to: other lengths are its own.
+
+    Args:
+        network: the whole.
+        inputs: by name, tensors of the graph itself.
+        web: the graph.
+    """
+    graph = network.checkpoint.graph
+    definition = graph.graph_def if hasattr(graph, "graph_def") else graph
+    known = {node.name: node for node in definition.node}
+    found: dict[str, str] = {}
+    for one in survey(network).recurrences:
+        above, told = (
+            _upstream(known, [name for tensor in tensors if (name := tensor.rpartition(":")[0]) in known])
+            for tensors in (one.inputs, one.lengths)
+        )
+        read = [name for name, ref in inputs.items() if label(web, ref) in above]
+        if len(read) == 1:
+            found.update(dict.fromkeys(told, read[0]))
+    rest = set(inputs) - set(found.values())
+    return found | {"": rest.pop()} if len(rest) == 1 else found
+
+
+def _upstream(known: Mapping[str, Any], front: list[str]) -> set[str]:
+    """The tensors of which some nodes are computed, and their own."""
     seen, read = set(front), {f"{name}:0" for name in front}
     while front:
         node = known[front.pop()]

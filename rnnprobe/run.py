@@ -1,0 +1,243 @@
+"""From a network and an input to blocks: what `trace` and `verify` share, in the terminal and in Python.
+
+Either the rebuilt layers run, on the input or on what the original graph makes of what it is fed; or the original graph
+itself is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rnnprobe.analysis.select import named, select
+from rnnprobe.cells.layers import chosen
+from rnnprobe.errors import BadInput
+from rnnprobe.recover import stacks
+from rnnprobe.types import Array, Batch, Block, Entry, Layer, Network, Outcome
+
+if TYPE_CHECKING:
+    from rnnprobe.engine.witness import Witness
+
+Read: TypeAlias = Callable[[Mapping[str, Entry]], tuple[Batch, ...]]
+"""Reads the user's input as entries want it."""
+
+Say: TypeAlias = Callable[[Sequence[str]], None]
+"""Says lines to the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asked for.
+
+    Attributes:
+        layers: patterns.
+        own_input: the input is that of these layers.
+        outputs: the model's outputs too.
+        tensors: patterns of the original graph's tensors.
+        feeds: placeholder → value.
+        input: whether sequences are given; what is fed may be all.
+    """
+
+    layers: Sequence[str] = ()
+    own_input: bool = False
+    outputs: bool = False
+    tensors: Sequence[str] = ()
+    feeds: Mapping[str, Any] = field(default_factory=dict)
+    input: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Layers over an input, ready to be recorded.
+
+    Attributes:
+        network: what runs.
+        layers: what is recorded, all sizes known.
+        batches: the input.
+        lengths: layer → `[sequences]`, for layers whose steps are not those of the input.
+        outcomes: the outputs that are recorded.
+        initial: layer → state → `[sequences, *shape]`: what the original starts from, where that was found out.
+        witness: what the original did, where it had to run first.
+        probe: the original graph, where that is recorded in place of rebuilt layers.
+    """
+
+    network: Network
+    layers: tuple[Layer, ...]
+    batches: tuple[Batch, ...]
+    lengths: Mapping[str, Any] = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
+    initial: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    witness: Witness | None = None
+    probe: Any = None
+
+    def signals(self, words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Layer → the signals that `--record` names; tensors that were asked for by name are among them.
+
+        Raises:
+            BadInput: a word that names nothing.
+        """
+        if not words:
+            return {layer.name: () for layer in self.layers}
+        found = chosen(self.layers, words)
+        for layer in self.layers:
+            if layer.cell.framework == "graph":
+                kept = {s.name for s in layer.cell.signals if s.kind == "inner"} | set(found[layer.name])
+                found[layer.name] = tuple(s.name for s in layer.cell.signals if s.name in kept)
+        return found
+
+    def blocks(
+        self, record: Mapping[str, Sequence[str]], *, initial: Mapping[str, Any] | None = None, carry: bool = False
+    ) -> Iterator[Block]:
+        """Runs, and yields what `record` names (`rnnprobe.engine.trace`)."""
+        from rnnprobe import engine
+
+        if self.probe is not None:
+            return _picked(self.probe.blocks(), record)
+        states = {**self.initial, **(initial or {})}
+        return engine.trace(self.network, self.batches, record, initial=states, carry=carry, outcomes=self.outcomes)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a stored graph is the original, and not Keras."""
+        return any(layer.cell.framework != "keras" for layer in self.network.layers)
+
+
+def _picked(blocks: Iterator[Block], record: Mapping[str, Sequence[str]]) -> Iterator[Block]:
+    """Blocks with nothing but the signals that are recorded."""
+    for block in blocks:
+        signals = {name: {s: block.signals[name][s] for s in kept} for name, kept in record.items()}
+        yield replace(block, signals=signals)
+
+
+def rebuilt(whole: Network, wanted: Wanted, read: Read, say: Say) -> Run:
+    """The rebuilt layers over an input.
+
+    Args:
+        whole: the network.
+        wanted: what the user asked for.
+        read: reads the input.
+        say: takes what the user should know before anything runs.
+
+    Raises:
+        BadInput, Refused: as `rnnprobe.recover.stacks.select`, `read` and `rnnprobe.engine.extents`.
+    """
+    network, layers = _selected(whole, wanted)
+    say(stacks.unwired(whole, network))
+    if wanted.feeds:
+        return _entered(network, layers, wanted, read)
+    batches = read(stacks.entries(network))
+    say(_unmasked(network, batches))
+    return _extended(Run(network, layers, batches))
+
+
+def provable(whole: Network, wanted: Wanted, read: Read) -> Run:
+    """As `rebuilt`; layers whose input the original graph makes in its own loops run on what it makes there.
+
+    Raises:
+        BadInput, Refused: as `rebuilt`.
+    """
+    try:
+        return rebuilt(whole, wanted, read, lambda lines: None)
+    except BadInput as exc:
+        network, layers = _selected(whole, wanted)
+        if whole.checkpoint.graph is None or wanted.own_input or not network.places:
+            raise
+        try:
+            return _entered(network, layers, wanted, read)
+        except BadInput:
+            raise exc from None
+
+
+def _selected(whole: Network, wanted: Wanted) -> tuple[Network, tuple[Layer, ...]]:
+    picked = select(whole, wanted.layers) if wanted.layers else ()
+    return stacks.select(whole, picked, own_input=wanted.own_input, outputs=wanted.outputs)
+
+
+def _entered(network: Network, layers: Sequence[Layer], wanted: Wanted, read: Read) -> Run:
+    """The rebuilt layers on what the original graph computes from what it is fed."""
+    from rnnprobe.engine.witness import entered
+    from rnnprobe.recover.graph.entries import entries
+
+    names = [layer.name for layer in layers]
+    batches = read(entries(network, layers=names, feeds=tuple(wanted.feeds))) if wanted.input else ()
+    return _extended(taken(Run(network, tuple(layers), batches), entered(network, batches, wanted.feeds)))
+
+
+def taken(run: Run, witness: Witness) -> Run:
+    """A run on what the original made of its input, where it did."""
+    if witness.entered is None:
+        return replace(run, witness=witness)
+    made = witness.entered
+    return replace(run, network=made.network, batches=made.batches, initial=made.initial, witness=witness)
+
+
+def _extended(run: Run) -> Run:
+    """With all that the input decides: extents in space, lengths, outputs."""
+    if stacks.plain(run.network):
+        return replace(run, layers=tuple(run.network[layer.name] for layer in run.layers))
+    from rnnprobe import engine
+
+    found = engine.extents(run.network, run.batches)
+    return replace(
+        run,
+        network=found.network,
+        layers=tuple(found.network[layer.name] for layer in run.layers),
+        lengths=found.lengths,
+        outcomes=found.outcomes,
+    )
+
+
+def original(whole: Network, wanted: Wanted, read: Read) -> Run:
+    """The original graph over an input: recovered layers, other recurrences, and tensors by name.
+
+    Raises:
+        BadInput: there is no graph, nothing in it that could be recorded, or it can't be run on the input.
+        Refused: it would have to run an operation that is not on the list.
+    """
+    if whole.checkpoint.graph is None:
+        raise BadInput(
+            "came without a graph, so there is no original to record",
+            path=whole.checkpoint.path,
+            hint="leave --engine original and --tensor out: the rebuilt layers are traced then",
+        )
+    from rnnprobe.recover.graph.entries import entries
+
+    layers, recurrences = _recorded(whole, wanted.layers)
+    batches: tuple[Batch, ...] = ()
+    if wanted.input:
+        asked = entries(
+            whole, layers=layers, recurrences=recurrences, tensors=wanted.tensors, feeds=tuple(wanted.feeds)
+        )
+        batches = read(asked)
+    from rnnprobe.engine.original import Probe
+
+    probe = Probe(
+        whole, layers=layers, recurrences=recurrences, tensors=wanted.tensors, batches=batches, feeds=wanted.feeds
+    )
+    return Run(whole, probe.layers, probe.batches, probe.lengths, probe.outcomes, probe=probe)
+
+
+def _recorded(whole: Network, patterns: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """The recovered layers and the recurrences of a graph that patterns name.
+
+    Without a pattern, all layers that the graph runs, and None: whatever recurrences can be recorded beside them.
+    """
+    layers = [layer.name for layer in whole.layers if whole.places.get(layer.name)]
+    if not patterns:
+        return layers, None
+    from rnnprobe.recover.graph.loops import survey
+
+    recurrences = [one.name for one in survey(whole).recurrences]
+    meant = named([*layers, *recurrences], patterns, whole.checkpoint.path)
+    return [name for name in layers if name in meant], [name for name in recurrences if name in meant]
+
+
+def _unmasked(network: Network, batches: tuple[Batch, ...]) -> list[str]:
+    """What is not skipped, since a mask speaks of ids and floats were given."""
+    tables = {embedding.name for embedding in network.embeddings}
+    masked = [layer for layer in network.layers if layer.feed.mask is not None and layer.feed.mask.source in tables]
+    if not masked or batches[0].shape is None:
+        return []
+    names = ", ".join(layer.name for layer in masked)
+    return [f"in the model {names} skips padded ids; floats tell no ids, and nothing is skipped: --lengths says where"]
