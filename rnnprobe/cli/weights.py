@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
-from rnnprobe.cli.options import json_option, layer_option, models_argument, names_cell, say, verbosity
+from rnnprobe.analysis.layouts import LAYOUTS
+from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.cli.options import (
+    describes_cell,
+    json_option,
+    layer_option,
+    models_argument,
+    say,
+    say_assumptions,
+    verbosity,
+)
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import Overrides
-from rnnprobe.types import Network, Report
+from rnnprobe.types import Layer, Network, Report
+
+if TYPE_CHECKING:
+    from rnnprobe.analysis.layouts.module import Module
+    from rnnprobe.outputs.weights import Group
 
 
 @click.command()
@@ -18,9 +37,14 @@ from rnnprobe.types import Network, Report
 @layer_option
 @click.option("--gate", multiple=True, metavar="LETTER", help="Only this gate (i f g o; r z n). May be repeated.")
 @click.option("--part", multiple=True, metavar="NAME", help="Only kernel, recurrent_kernel, bias … May be repeated.")
+@click.option(
+    "--layout",
+    type=click.Choice([layout.name for layout in LAYOUTS]),
+    help="In the gate order, shapes and names of another framework.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the blocks: .npz or .h5.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@names_cell
+@describes_cell
 @json_option
 @verbosity
 def command(
@@ -28,6 +52,7 @@ def command(
     layer: tuple[str, ...],
     gate: tuple[str, ...],
     part: tuple[str, ...],
+    layout: str | None,
     output: Path | None,
     force: bool,
     overrides: Overrides,
@@ -41,11 +66,16 @@ def command(
     several checkpoints, or several MODELs, how the norms move over training. -o writes the blocks as arrays named
     LAYER/PART/GATE.
 
+    With --layout, the weights as TensorFlow 1, Keras, PyTorch, cuDNN or ONNX takes them: gates in its order, biases
+    folded or split, forget_bias included. The directions of a pair and the layers of a stack become one module where
+    the target has such. A layer that the target can't compute exactly is refused. -o writes arrays named MODULE/NAME.
+
     \b
     Example:
       rnnprobe weights model.ckpt-85340
       rnnprobe weights model.h5 --gate f --part bias
       rnnprobe weights model.h5 -o gates.npz
+      rnnprobe weights model.ckpt-85340 --layout torch -o lstm.npz
       rnnprobe weights training/ --json | jq '.change[] | [.part, .gate, .moved]'
     """
     from rnnprobe import formats, recover
@@ -54,8 +84,23 @@ def command(
 
     found = [pair for model in models for pair in formats.series(model)]
     networks = [recover.network(formats.read(path), overrides) for _, path in found]
-    if len(networks) == 1:
+    if layout is not None and (gate or part):
+        raise click.UsageError("--layout writes whole layers; --gate and --part choose blocks as they are stored")
+    if layout is None and overrides.options.keys() - COUNTS:
+        raise click.UsageError(
+            "what a cell does with its weights changes nothing in them; it matters to --layout alone"
+        )
+    if layout is not None and len(networks) == 1:
+        reports = _converted(networks[0], layer, layout, output, force, quiet)
+        shown = reports[:-1]
+    elif len(networks) == 1:
         reports = shown = _single(networks[0], layer, gate, part, output, force)
+    elif layout is not None:
+        raise BadInput(
+            f"--layout is for one checkpoint, and there are {len(networks)}",
+            path=found[0][1].parent,
+            hint="name one of them",
+        )
     elif output is not None:
         raise BadInput(
             f"-o writes the blocks of one checkpoint, and there are {len(networks)}",
@@ -92,3 +137,46 @@ def _single(
     reports = weights(network, layers, gates, parts)
     file.write(output, layers, blocks(layers, gates, parts, network.checkpoint.path), force=force)
     return reports
+
+
+def _converted(
+    network: Network, patterns: Sequence[str], name: str, output: Path | None, force: bool, quiet: bool
+) -> Sequence[Report]:
+    from rnnprobe.analysis.layouts import convert, reported
+    from rnnprobe.analysis.select import select
+    from rnnprobe.outputs import weights as file
+
+    layers = select(network, patterns)
+    if output is not None:
+        file.check(output, force=force, sources=network.checkpoint.files)
+    if not quiet:
+        say_assumptions(replace(network, layers=tuple(map(_bare, layers)), embeddings=()))
+    modules = convert(network, layers, name)
+    if output is not None:
+        file.write_groups(output, {module.name: _group(module) for module in modules}, force=force)
+    return reported(modules)
+
+
+def _bare(layer: Layer) -> Layer:
+    """A layer without the option that is no matter of weights."""
+    return replace(layer, options={name: value for name, value in layer.options.items() if name != RESIDUAL.name})
+
+
+def _group(module: Module) -> Group:
+    """The arrays of a module as a file holds them."""
+    from rnnprobe.outputs.layout import storable
+    from rnnprobe.outputs.weights import Group, Item
+
+    items = {}
+    for entry in module.written.entries:
+        about: dict[str, str | list[str] | list[int]] = {
+            "gates": list(entry.spelled),
+            "from": storable(entry.origin),
+        }
+        items[entry.name] = Item(partial(np.asarray, entry.values), about)
+    attributes: dict[str, str | list[str] | list[int]] = {
+        "layers": [storable(layer) for layer in module.layers],
+        "call": module.call,
+        "arguments": json.dumps(dict(module.written.arguments)),
+    }
+    return Group(items, attributes)

@@ -93,10 +93,15 @@ def paths(recording: Recording) -> dict[str, str]:
 
     Components that could lead elsewhere, or that a terminal would obey, are written in percent form.
     """
-    groups = {layer.name: tuple(_component(part) for part in layer.name.split("/")) for layer in recording.layers}
-    taken = set(groups.values())
+    return groups(layer.name for layer in recording.layers)
+
+
+def groups(names: Iterable[str]) -> dict[str, str]:
+    """Name → its group, as `paths` has it."""
+    components = {name: tuple(_component(part) for part in name.split("/")) for name in names}
+    taken = set(components.values())
     found = {}
-    for name, parts in groups.items():
+    for name, parts in components.items():
         above = next((depth for depth in range(1, len(parts)) if parts[:depth] in taken), len(parts))
         found[name] = "/".join((LAYERS, *parts[: above - 1], "%2F".join(parts[above - 1 :])))
     return found
@@ -260,6 +265,8 @@ def layer_attributes(layer: Layer) -> dict[str, AttributeValue]:
         attributes |= _mask(layer.feed.mask)
     for state, feed in layer.initial.items():
         attributes |= _feed(f"{INITIAL}{state}_from", feed)
+    if layer.context is not None:
+        attributes |= _feed("attends_to", layer.context)
     for name, option in layer.options.items():
         attributes[name] = _option(option.value)
         attributes[f"{name}_evidence"] = option.evidence

@@ -1,9 +1,12 @@
-"""Blocks of weights as a file: `rnnprobe weights -o`.
+"""Weights as a file: `rnnprobe weights -o`.
 
 An array for each block, called `<layer>/<part>/<gate>`, or `<layer>/<part>` where the part has no gates:
 `[rows, units]` or `[units]`, ready for `x · block`, of the dtype stored. Dtypes that NumPy's files don't know, such as
 bfloat16, become float32, which holds their every value. A layer is called as in a trace (`rnnprobe.outputs.layout`).
 In HDF5 each array has the attributes `tensor`, `rows` and `columns`, which say where the block was stored.
+
+Of a layout (`--layout`), an array for each of the target's, called `<module>/<name>`. In HDF5 each has the attributes
+`gates`, in the target's order and letters, and `from`; a module `layers`, `call` and, in JSON, `arguments`.
 """
 
 from __future__ import annotations
@@ -19,13 +22,42 @@ from rnnprobe.cells.slices import GateSlice
 from rnnprobe.errors import CannotWrite
 from rnnprobe.outputs import atomic, layout
 from rnnprobe.outputs.output import by_suffix
-from rnnprobe.types import Array, Layer, Recording
+from rnnprobe.types import Array, Layer
 
 if TYPE_CHECKING:
     import h5py
 
-Blocks: TypeAlias = Mapping[str, GateSlice]
-"""Name in the file → block."""
+Attributes: TypeAlias = Mapping[str, str | list[str] | list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An array to be written.
+
+    Attributes:
+        load: the values; called once, when it is its turn.
+        attributes: in HDF5, of the array.
+    """
+
+    load: Callable[[], Array]
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Arrays that belong together.
+
+    Attributes:
+        items: name in the group → array.
+        attributes: in HDF5, of the group.
+    """
+
+    items: Mapping[str, Item]
+    attributes: Attributes
+
+
+Groups: TypeAlias = Mapping[str, Group]
+"""Name in the file → arrays."""
 
 
 def check(path: Path, *, force: bool, sources: Sequence[Path] = ()) -> None:
@@ -52,64 +84,88 @@ def write(path: Path, layers: Sequence[Layer], blocks: Mapping[str, Sequence[Gat
         BadInput: values can't be read.
         CannotWrite: the file can't be written; what was there before is as it was.
     """
+    named = {layer.name: Group({_name(block): _item(block) for block in blocks[layer.name]}, {}) for layer in layers}
+    write_groups(path, named, force=force)
+
+
+def write_groups(path: Path, groups: Groups, *, force: bool) -> None:
+    """Writes groups of arrays to a file that appears whole or not at all.
+
+    Args:
+        path: where `check` found nothing wrong.
+        groups: name of a layer or module → its arrays.
+        force: whether a file that is there is replaced.
+
+    Raises:
+        BadInput: values can't be read.
+        CannotWrite: the file can't be written; what was there before is as it was.
+    """
     way = by_suffix(path, _WAYS)
+    places = layout.groups(groups)
+    found = {places[name].removeprefix(f"{layout.LAYERS}/"): group for name, group in groups.items()}
     try:
         with atomic.staged(path, atomic.resolve(path), force=force) as descriptor:
-            way.write(descriptor, _named(layers, blocks))
+            way.write(descriptor, found)
     except CannotWrite as exc:
         if exc.path is None:
             exc.path = path
         raise
 
 
-def _named(layers: Sequence[Layer], blocks: Mapping[str, Sequence[GateSlice]]) -> dict[str, GateSlice]:
-    groups = layout.paths(Recording(tuple(layers), {layer.name: () for layer in layers}, ()))
-    return {
-        "/".join(filter(None, (groups[layer].removeprefix(f"{layout.LAYERS}/"), block.part, block.gate))): block
-        for layer, found in blocks.items()
-        for block in found
+def _name(block: GateSlice) -> str:
+    return "/".join(filter(None, (block.part, block.gate)))
+
+
+def _item(block: GateSlice) -> Item:
+    attributes: dict[str, str | list[str] | list[int]] = {
+        "tensor": layout.storable(block.tensor.name),
+        "rows": [block.rows.start, block.rows.stop],
     }
+    if len(block.tensor.shape) > 1:
+        columns = range(block.tensor.shape[-1])[block.columns]
+        attributes["columns"] = [columns.start, columns.stop]
+    return Item(block.load, attributes)
 
 
-def _values(block: GateSlice) -> Array:
-    values = block.load()
+def _values(item: Item) -> Array:
+    values = item.load()
     # NumPy writes a dtype that is not its own as raw bytes.
     return values if values.dtype.isbuiltin == 1 else values.astype(np.float32)
 
 
-def _write_npz(descriptor: int, blocks: Blocks) -> None:
+def _write_npz(descriptor: int, groups: Groups) -> None:
     from rnnprobe.outputs.members import archive
 
     with archive(descriptor) as members:
-        for name, block in blocks.items():
-            members.add(name, _values(block))
+        for place, group in groups.items():
+            for name, item in group.items.items():
+                members.add(f"{place}/{name}", _values(item))
 
 
-def _write_hdf5(descriptor: int, blocks: Blocks) -> None:
+def _write_hdf5(descriptor: int, groups: Groups) -> None:
     from rnnprobe.outputs.hdf5_file import filling
 
     with filling(descriptor, _fill) as worker:
-        for name, block in blocks.items():
-            worker.put((name, block, _values(block)))
+        for place, group in groups.items():
+            if group.attributes:
+                worker.put((place, group.attributes, None))
+            for name, item in group.items.items():
+                worker.put((f"{place}/{name}", item.attributes, _values(item)))
 
 
-def _fill(file: h5py.File, items: Iterator[tuple[str, GateSlice, Array]]) -> None:
-    for name, block, values in items:
-        dataset = file.create_dataset(name, data=values)
-        dataset.attrs["tensor"] = layout.storable(block.tensor.name)
-        dataset.attrs["rows"] = [block.rows.start, block.rows.stop]
-        if len(block.tensor.shape) > 1:
-            columns = range(block.tensor.shape[-1])[block.columns]
-            dataset.attrs["columns"] = [columns.start, columns.stop]
+def _fill(file: h5py.File, written: Iterator[tuple[str, Attributes, Array | None]]) -> None:
+    for place, attributes, values in written:
+        made = file.require_group(place) if values is None else file.create_dataset(place, data=values)
+        made.attrs.update(attributes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """`write(descriptor, blocks)` fills an empty file; the others as in `rnnprobe.outputs.output.Output`."""
+    """`write(descriptor, groups)` fills an empty file; the others as in `rnnprobe.outputs.output.Output`."""
 
     name: str
     suffixes: tuple[str, ...]
-    write: Callable[[int, Blocks], None]
+    write: Callable[[int, Groups], None]
 
 
 _WAYS = (_Way("HDF5", (".h5", ".hdf5"), _write_hdf5), _Way("NumPy archive", (".npz",), _write_npz))

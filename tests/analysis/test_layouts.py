@@ -213,8 +213,9 @@ def test_from_keras_to_keras(seed, cell):
         np.testing.assert_array_equal(values, one.weights[name].load())
 
 
-def test_tf1_of_tf1_is_what_was_stored():
-    one = made("lstm")
+@pytest.mark.parametrize("cell", ["lstm", "gru", "cudnn_compatible_gru", "basic_rnn"])
+def test_tf1_of_tf1_is_what_was_stored(cell):
+    one = made(cell)
     held = targets.arrays(converted(one, "tf1"))
     assert held.keys() == {stored.name for stored in one.weights.values()}
     for stored in one.weights.values():
@@ -246,15 +247,28 @@ def test_the_names_and_shapes_of_each_target():
     assert [entry.spelled for entry in converted(one, "tf1").written.entries] == [tuple("ijfo")] * 2
 
 
-def test_the_flat_buffer_is_what_keras_hands_to_cudnn():
+def test_the_flat_buffer_is_laid_out_as_keras_does_for_cudnn():
     """tf_keras's own function, on the arrays of a Keras layer."""
     gru_lstm_utils = pytest.importorskip("tf_keras.src.layers.rnn.gru_lstm_utils")
     tf = pytest.importorskip("tensorflow")
     one = made("keras_lstm")
     kernel, recurrent, bias = (one.weights[role].load() for role in ("kernel", "recurrent_kernel", "bias"))
     weights = [*np.split(kernel, 4, axis=1), *np.split(recurrent, 4, axis=1)]
-    # Keras's LSTM has one bias, and gives cuDNN zeros for the input's.
+    # Keras's LSTM has one bias and puts zeros beside it: it gives h the bias and x the zeros, the sum is the same.
     biases = np.split(np.concatenate([bias, np.zeros_like(bias)]), 8)
+    expected = gru_lstm_utils.canonical_to_params(weights, biases, tf.constant([-1]), transpose_weights=True)
+    np.testing.assert_array_equal(targets.arrays(converted(one, "cudnn"))["params"], expected)
+
+
+def test_the_flat_buffer_of_a_gru():
+    """Likewise; Keras changes z, r to cuDNN's r, z (`gpu_gru` in its `gru.py`)."""
+    gru_lstm_utils = pytest.importorskip("tf_keras.src.layers.rnn.gru_lstm_utils")
+    tf = pytest.importorskip("tensorflow")
+    one = made("keras_gru_reset_after")
+    kernel, recurrent = (np.split(one.weights[role].load(), 3, axis=1) for role in ("kernel", "recurrent_kernel"))
+    bias = np.split(one.weights["bias"].load().reshape(-1), 6)
+    weights = [side[k] for side in (kernel, recurrent) for k in (1, 0, 2)]
+    biases = [bias[k] for k in (1, 0, 2, 4, 3, 5)]
     expected = gru_lstm_utils.canonical_to_params(weights, biases, tf.constant([-1]), transpose_weights=True)
     np.testing.assert_array_equal(targets.arrays(converted(one, "cudnn"))["params"], expected)
 
