@@ -161,7 +161,7 @@ def _entered(network: Network, layers: Sequence[Layer], wanted: Wanted, read: Re
 
     names = [layer.name for layer in layers]
     batches = read(entries(network, layers=names, feeds=tuple(wanted.feeds))) if wanted.input else ()
-    return _extended(taken(Run(network, tuple(layers), batches), entered(network, batches, wanted.feeds)))
+    return taken(Run(network, tuple(layers), batches), entered(network, batches, wanted.feeds))
 
 
 def taken(run: Run, witness: Witness) -> Run:
@@ -169,7 +169,7 @@ def taken(run: Run, witness: Witness) -> Run:
     if witness.entered is None:
         return replace(run, witness=witness)
     made = witness.entered
-    return replace(run, network=made.network, batches=made.batches, initial=made.initial, witness=witness)
+    return _extended(replace(run, network=made.network, batches=made.batches, initial=made.initial, witness=witness))
 
 
 def _extended(run: Run) -> Run:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnprobe.errors import BadInput
-from rnnprobe.types import Array, Batch, Block, Network
+from rnnprobe.types import Array, Batch, Block, Network, Outcome
 
 
 def padded(network: Network, batches: Sequence[Batch]) -> tuple[Batch, ...]:
@@ -48,18 +48,36 @@ def _full(batch: Batch, value: float, steps: int) -> Batch:
     return replace(batch, lengths=np.full_like(batch.lengths, steps), steps=steps, load=load)
 
 
-def cut(blocks: Iterable[Block], batches: Sequence[Batch]) -> Iterator[Block]:
-    """The blocks of padded batches as those of the batches themselves: NaN past a length; what is final stays."""
+def cut(
+    blocks: Iterable[Block], batches: Sequence[Batch], lengths: Mapping[str, Array], outcomes: Sequence[Outcome]
+) -> Iterator[Block]:
+    """The blocks of padded batches as those of the batches themselves: NaN past a length; what is final stays.
+
+    Args:
+        blocks: one for each batch.
+        batches: as they were before they were padded.
+        lengths: layer → `[sequences]`, for layers whose steps are not those of the input.
+        outcomes: of the run of these batches.
+    """
+    ends = {outcome.name: outcome.lengths for outcome in outcomes if outcome.lengths is not None}
     for block, batch in zip(blocks, batches, strict=True):
+        rows = slice(batch.start, batch.start + len(batch.names))
         signals = {
-            layer: {name: _until(array, batch.lengths) for name, array in of.items()}
+            layer: {
+                name: _until(array, lengths[layer][rows] if layer in lengths else batch.lengths)
+                for name, array in of.items()
+            }
             for layer, of in block.signals.items()
         }
-        yield replace(block, batch=batch, signals=signals)
+        left = {
+            name: _until(array.swapaxes(0, 1), ends[name][rows]).swapaxes(0, 1) if name in ends else array
+            for name, array in block.outcomes.items()
+        }
+        yield replace(block, batch=batch, signals=signals, outcomes=left)
 
 
 def _until(array: Array, lengths: Array) -> Array:
-    """`[time, batch, …]`, NaN past a length."""
-    found = array.copy()
-    found[np.arange(len(array))[:, None] >= lengths[None, :]] = np.nan
+    """`[time, batch, …]`, as long as the longest, NaN past a length."""
+    found = array[: int(lengths.max(initial=0))].copy()
+    found[np.arange(len(found))[:, None] >= lengths[None, :]] = np.nan
     return found

@@ -186,3 +186,25 @@ def remembering_steps(x: np.ndarray, memory: np.ndarray) -> dict[str, np.ndarray
         h = np.tanh(np.concatenate([step, weights @ memory]) @ KERNEL)
         rows.append((h, weights))
     return {"state_1": np.array([row[0] for row in rows]), "state_2": np.array([row[1] for row in rows])}
+
+
+def choosing(*, time_major: bool) -> None:
+    """A loop over rows of a table that `ids` choose."""
+    ids = v1.placeholder(tf.int32, [None, None], "ids")
+    weight = kernel()
+    rows = tf.gather(tf.identity(weight), ids if time_major else tf.transpose(ids))
+    read = tf.TensorArray(tf.float32, tf.shape(rows)[0]).unstack(rows)
+
+    def body(time, h):
+        return time + 1, tf.tanh(h + read.read(time))
+
+    v1.while_loop(lambda time, _: time < tf.shape(rows)[0], body, (0, tf.zeros([tf.shape(rows)[1], 4])), name="loop")
+
+
+def choosing_steps(ids: np.ndarray) -> np.ndarray:
+    """What `choosing` computes of `[time]`."""
+    h, rows = np.zeros(4, "f"), []
+    for one in ids:
+        h = np.tanh(h + KERNEL[one])
+        rows.append(h)
+    return np.stack(rows)

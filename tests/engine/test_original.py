@@ -52,6 +52,7 @@ TOLERANCES = {r"conv\dd.*": 1e-5}
 REFUSED = {
     r"attncell": "which lies inside of a loop",
     r"grid2lstmcell": "2 independent stacks",
+    r"attnwrap_encoded": "'x' has lengths of its own",
 }
 
 
@@ -93,14 +94,26 @@ def given(case: Path, network: Network) -> Batch:
     if (case / "data.npz").exists():
         data = dict(np.load(case / "data.npz"))
         kind = json.loads((case / "case.json").read_text())["kind"]
+        if kind == "attnwrap":
+            return attending(network, data)
         if kind in ("dynseq", "raw") or case.name.endswith("_seq"):
             lengths = data["lens"]
-        x = data["x"]
+        # A phased cell takes the times beside the features.
+        x = np.concatenate([data["time"], data["x"]], axis=-1) if kind == "phased" else data["x"]
     else:
         x = RANDOM.normal(size=(2, 5, next(iter(stacks.entries(network).values())).features)).astype("f")
     if network.embeddings:
         x = RANDOM.integers(0, 7, x.shape[:2])
     return batch(x, lengths)
+
+
+def attending(network: Network, data) -> Batch:
+    """What enters a decoder, and what it attends to: given as it is, or made by an encoder, which is the main input."""
+    memory = batch(data["mem"], data.get("mem_lens", np.array([4, 6])))
+    x = batch(data["x"])
+    main, beside = (memory, x) if len(network.layers) > 1 else (x, memory)
+    name = list(stacks.entries(network))[1]
+    return replace(main, beside={name: beside})
 
 
 def expected(table, name):

@@ -32,6 +32,8 @@ from rnnprobe.types import Batch, Block, Feed, Network
 from .probed import (
     KERNEL,
     attending,
+    choosing,
+    choosing_steps,
     decoding,
     decoding_steps,
     remembering,
@@ -394,6 +396,19 @@ ROUNDED = 1e-5
 """How far another release of TensorFlow may round; a row says so."""
 HAND_WRITTEN = ("manual", "manual_grid", "ntm", "pyloop", "static", "bistatic", "stackbi", "layernames")
 """The kinds of cases whose steps the graph writes out: what no layer covers there is recorded tensor by tensor."""
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize("time_major", [False, True])
+def test_the_order_of_the_axes_is_told_by_what_a_change_to_one_sequence_leaves_alone(tmp_path, functional, time_major):
+    """The loop reads rows of a table, so that what it reads is not what was given."""
+    network = saved(tmp_path, lambda: choosing(time_major=time_major), functional=functional)
+    ids = RANDOM.integers(0, 7, (3, 3))
+    probe = Probe(network, recurrences=None, batches=[batch(ids)])
+    assert not any("nothing shows" in note for note in probe.notes)
+    (block,) = probe.blocks()
+    (signals,) = block.signals.values()
+    np.testing.assert_allclose(signals["state"].swapaxes(0, 1), [choosing_steps(row) for row in ids], rtol=0, atol=1e-6)
 
 
 def probed(case: Path, *, whole: bool = False) -> tuple[Probe, dict[str, np.ndarray]]:

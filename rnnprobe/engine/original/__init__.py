@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rnnprobe.engine.original.build import build
-from rnnprobe.engine.original.copies import copies
+from rnnprobe.engine.original.copies import Unfed, copies
 from rnnprobe.engine.original.entering import Entered, entering
 from rnnprobe.engine.original.locate import Locator
 from rnnprobe.engine.original.probe import Probe
@@ -55,6 +55,7 @@ class OriginalGraph:
                 path=network.checkpoint.path,
                 hint="leave --own-input out",
             )
+        _one_clock(network, batches)
         graph = network.checkpoint.graph
         definition = graph.graph_def if hasattr(graph, "graph_def") else graph
         locator = Locator(view(graph), definition.library.function)
@@ -93,3 +94,16 @@ class OriginalGraph:
     def notes(self) -> tuple[str, ...]:
         """What a report has to say of how it was run."""
         return self._runner.notes
+
+
+def _one_clock(network: Network, batches: Sequence[Batch]) -> None:
+    """Refuses inputs that are read step by step and have lengths of their own.
+
+    Raises:
+        Unfed: a probe, which records every layer along its own steps, takes them.
+    """
+    whole = {source for layer in network.layers if layer.context is not None for source in layer.context.sources}
+    for batch in batches:
+        for name, beside in batch.beside.items():
+            if name not in whole and not np.array_equal(beside.lengths, batch.lengths):
+                raise Unfed(f"can't be run: {name!r} has lengths of its own", path=network.checkpoint.path)

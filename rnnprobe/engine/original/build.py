@@ -222,7 +222,10 @@ def _initials(copy: Copy, locator: Locator, also: Wanted) -> dict[str, dict[str,
     found = {group.name: dict(group.initial) for group in also.groups}
     for name, use in copy.uses.items():
         found[name] = {}
-        for state, refs in use.starts.items():
+        for state, ref in use.carried.items():
+            node, refs = locator.view.node(ref), use.starts.get(state, ())
+            if use.looped and node.op == LOOP_VARIABLE:
+                refs = (locator.view.input(node, 0),)
             spot = locator.find(refs[0]) if len(refs) == 1 else None
             if spot is not None and spot.kind == "graph":
                 found[name][state] = spot

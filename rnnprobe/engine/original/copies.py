@@ -26,11 +26,13 @@ class Entry:
         source: the input.
         roots: one for the sequence, or one for each of its steps.
         whole: it is something to attend to, `[batch, time, …]`, whose steps are not those that the layers run over.
+        beside: which of how many tensors it is that hold the input's features side by side: times and values.
     """
 
     source: str
     roots: tuple[Ref, ...]
     whole: bool = False
+    beside: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,17 @@ def _entries(network: Network, uses: dict[str, Use]) -> tuple[Entry, ...]:
         roots = uses[layer.name].roots
         if not sources and not roots:
             continue
+        parts = [(0, 1)] * len(roots)
+        if len(sources) == 1 < len(roots):
+            sources, parts = sources * len(roots), [(place, len(roots)) for place in range(len(roots))]
         if len(sources) != len(roots) or not all(source in inputs for source in sources):
             raise Unfed(
                 f"can't be run: what enters {layer.name} is put together in the graph from {len(roots)} tensors, "
                 f"and {len(sources)} are given",
                 path=network.checkpoint.path,
             )
-        found.update({Entry(source, group): None for source, group in zip(sources, roots, strict=True)})
+        entering = zip(sources, roots, parts, strict=True)
+        found.update({Entry(source, group, beside=part): None for source, group, part in entering})
         found.update({entry: None for entry in _memory(layer, uses[layer.name], names, network)})
     return tuple(found)
 

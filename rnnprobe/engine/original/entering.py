@@ -53,7 +53,8 @@ def entering(network: Network, batches: Sequence[Batch] = (), *, feeds: Mapping[
                 f"what {layer.name} attends to is made in the graph, and is not taken from there",
                 path=network.checkpoint.path,
             )
-    probe = Probe(network, layers=[*names], batches=batches, feeds=feeds, loose=True)
+    ordered = [layer.name for layer in network.layers]
+    probe = Probe(network, layers=ordered, batches=batches, feeds=feeds, loose=True)
     try:
         joined = [probe.join(number) for number in range(len(probe.batches))]
         inputs = {layer.name: "input" if len(fronts) == 1 else f"input of {layer.name}" for layer in fronts}

@@ -17,6 +17,7 @@ from rnnprobe.engine.original.wanted import ENTERING, Wanted
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.entries import Place, described, fed
 from rnnprobe.recover.graph.loop_words import extent
+from rnnprobe.recover.graph.loops import survey
 from rnnprobe.types import Array, Batch, GraphTensor, Layer, Network
 
 
@@ -138,7 +139,9 @@ class Fed:
         count = self._count(found, layers)
         steps = self._steps(found, layers)
         entered = self._entered(found, layers, count, steps)
-        lengths = np.full(count, steps, np.int64)
+        told = self._told(found, count)
+        names = [*(layer.name for layer in layers), *(group.name for group in self._wanted.groups)]
+        lengths = told.get(names[0], np.full(count, steps, np.int64)) if names else np.full(count, steps, np.int64)
         self.batch = Batch(
             0,
             tuple(str(k) for k in range(count)),
@@ -150,7 +153,7 @@ class Fed:
         )
         chunk = Chunk(np.arange(count), 0, lengths, steps, {})
         self.joined = Joining(runner.tracks, self.batch)
-        self.joined.add(chunk, found, count, held=True)
+        self.joined.add(chunk, found, count, held=True, told=told)
 
     def _count(self, found: Found, layers: Sequence[Layer]) -> int:
         """How many sequences there are: of a recovered layer the second axis says it, else most states do."""
@@ -170,6 +173,19 @@ class Fed:
     def _steps(self, found: Found, layers: Sequence[Layer]) -> int:
         names = [*(layer.name for layer in layers), *(group.name for group in self._wanted.groups)]
         return next((max(map(len, of.values())) for name in names if (of := found.signals[name])), 1)
+
+    def _told(self, found: Found, count: int) -> dict[str, Array]:
+        """Layer → `[sequences]`: what is fed as the lengths of its recurrence."""
+        given = {spot.edge: np.asarray(value) for spot, value in self._wanted.fed.items()}
+        told: dict[str, Array] = {}
+        for recurrence in survey(self._network).recurrences:
+            lengths = [given[tensor] for tensor in recurrence.lengths if tensor in given]
+            if not lengths or lengths[0].shape != (count,) or lengths[0].dtype.kind not in "iu":
+                continue
+            for name in (recurrence.name, *recurrence.layers):
+                steps = max(map(len, found.signals.get(name, {}).values()), default=0)
+                told[name] = np.clip(lengths[0], 0, steps).astype(np.int64)
+        return told
 
     def _entered(self, found: Found, layers: Sequence[Layer], count: int, steps: int) -> Array:
         """`[batch, time, …]`: what enters the first layer; where that is not known, the numbers of the steps."""

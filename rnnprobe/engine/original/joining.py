@@ -69,7 +69,9 @@ class Joining:
         self.own: set[str] = set()
         """The tracks whose steps are not those of the input."""
 
-    def add(self, chunk: Chunk, found: Found, size: int, *, held: bool) -> None:
+    def add(
+        self, chunk: Chunk, found: Found, size: int, *, held: bool, told: Mapping[str, Array] | None = None
+    ) -> None:
         """Takes what a run gave.
 
         Args:
@@ -77,18 +79,25 @@ class Joining:
             found: what it gave.
             size: the rows that it was run for.
             held: past a sequence's length the graph holds its states.
+            told: the lengths of those tracks whose loops are told lengths of their own.
         """
         for track in self._tracks:
-            self._track(track, chunk, found, size, held)
+            self._track(track, chunk, found, size, held, (told or {}).get(track.name))
         for name, array in found.outcomes.items():
             self._outcomes.setdefault(name, []).append((chunk.rows, 0, _rows(array[None], size, chunk)))
 
-    def _track(self, track: Track, chunk: Chunk, found: Found, size: int, held: bool) -> None:
+    def _track(
+        self, track: Track, chunk: Chunk, found: Found, size: int, held: bool, told: Array | None = None
+    ) -> None:
         signals = found.signals[track.name]
         if not signals:
             return
         steps = max(len(array) for array in signals.values())
-        if track.bound or steps in (chunk.steps, int(chunk.lengths.max())):
+        if told is not None:
+            lengths, last = told, np.minimum(told, steps)
+            if not np.array_equal(told, chunk.lengths):
+                self.own.add(track.name)
+        elif track.bound or steps in (chunk.steps, int(chunk.lengths.max())):
             lengths, last = chunk.lengths, np.minimum(chunk.lengths, steps)
         else:
             self.own.add(track.name)

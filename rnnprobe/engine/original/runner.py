@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.engine.original.arrange import Form, forms
+from rnnprobe.engine.original.axes import separate
 from rnnprobe.engine.original.build import Built
 from rnnprobe.engine.original.copies import Copy, Entry
 from rnnprobe.engine.original.given import Chunk, Given
@@ -106,7 +107,7 @@ class Runner:
                     continue
                 if self._built.random and not _alike(found, self._run(chunk, {})):
                     problem = problem or "what it computes is another each time"
-                elif self._probing is None or not self._loose or self._probing.reads_given(self._given, chunk, found):
+                elif self._tells(chunk, found):
                     return
                 else:
                     ran.append((self._forms, ragged))
@@ -121,17 +122,48 @@ class Runner:
             path=self._network.checkpoint.path,
         )
 
+    def _tells(self, chunk: Chunk, found: Found) -> bool:
+        """Whether a run shows that the sequences went in as they are wanted."""
+        if self._probing is None or not self._loose or self._probing.reads_given(self._given, chunk, found):
+            return True
+        return separate(lambda one: self._run(one, {}), chunk, found, self._size(len(chunk.rows)))
+
     def _choices(self, entry: Entry, batch: Batch) -> Iterator[Form]:
         """The arrangements of one entry that its static shape allows."""
         edge = self._built.entries[entry][0]
         ids = self._takes_ids(edge)
         one = self._given.chunk(batch, np.flatnonzero(batch.lengths)[:1], 0, 1)
-        values = self._given.taken(entry.source, one.values[entry.source], ids=ids)
+        values = self._own(entry, self._given.taken(entry.source, one.values[entry.source], ids=ids))
         width = values.shape[-1] if values.ndim > 2 else 1
         space = max(values.ndim - 3, 0)
         found = forms(self._built.shape(edge), width, ids=ids, single=len(entry.roots) > 1, space=space)
         # What is attended to has no steps of the loop's, by which another order would be told.
         yield from (form for form in found if not entry.whole or form.axes == ("b", "t", "d"))
+
+    def _own(self, entry: Entry, values: Array) -> Array:
+        """The features that one of several tensors holds, of those side by side in the input.
+
+        Raises:
+            BadInput: nothing shows how many each of them holds.
+        """
+        place, count = entry.beside
+        if count == 1:
+            return values
+        group = sorted(
+            (other for other in self._built.entries if (other.source, other.beside[1]) == (entry.source, count)),
+            key=lambda other: other.beside,
+        )
+        shapes = [self._built.shape(self._built.entries[other][0]) for other in group]
+        known = [shape[-1] if shape else None for shape in shapes]
+        rest = values.shape[-1] - sum(width or 0 for width in known)
+        widths = [rest if width is None else width for width in known]
+        if len(group) != count or known.count(None) > 1 or sum(widths) != values.shape[-1] or min(widths) < 1:
+            raise BadInput(
+                f"can't be run: the {values.shape[-1]} features of {entry.source!r} go into {count} tensors of the "
+                f"graph, and nothing shows which into which",
+                path=self._network.checkpoint.path,
+            )
+        return values[..., sum(widths[:place]) : sum(widths[: place + 1])]
 
     def _takes_ids(self, edge: str) -> bool:
         return np.dtype(self._built.dtype(edge)).kind in "iu"
@@ -264,7 +296,7 @@ class Runner:
 
     def _fed(self, entry: Entry, form: Form, values: Array) -> dict[str, Array]:
         names = self._built.entries[entry]
-        taken = self._given.taken(entry.source, values, ids=self._takes_ids(names[0]))
+        taken = self._own(entry, self._given.taken(entry.source, values, ids=self._takes_ids(names[0])))
         dtype = self._built.dtype(names[0])
         if entry.whole:
             taken = self._padded(form, names[0], taken)

@@ -159,13 +159,16 @@ def _whole(web: View, target: Target, layers: Sequence[str], *, rest: bool) -> N
     variables = {v.port: v for v in target.loop.variables}
     listed = target.recurrence.variables
     carried = {v.number: v for v in listed if v.role in _STATES and v.dtype not in _BARRED}
-    carried = {port: v for port, v in carried.items() if variables[port].changes}
+    # What an array of the loop holds is what it emits.
+    carried = {port: v for port, v in carried.items() if variables[port].changes and port not in roles.writes}
     emitted = [roles.writes[one.variable][0].value for one in target.recurrence.emitted if one.variable is not None]
     given_out = {port: k for k, ref in enumerate(emitted) for port in carried if _same(web, ref, variables[port])}
     first = next((port for port, k in given_out.items() if k == 0), None)
     owned = {port: _owned(v.meaning, layers if rest else target.recurrence.layers) for port, v in carried.items()}
     carried = {port: v for port, v in carried.items() if not rest or not owned[port]}
-    target.states = {name: variables[port] for port, name in _state_names(carried, owned, first).items()}
+    emits = bool(emitted) and 0 not in given_out.values()
+    names = _state_names(carried, owned, first)
+    target.states = {"state_h" if emits and name == "h" else name: variables[port] for port, name in names.items()}
     for k, ref in enumerate(emitted):
         if k not in given_out.values() and dtype(web, ref) not in _BARRED:
             target.outputs["h" if k == 0 else f"emitted_{k}"] = ref
