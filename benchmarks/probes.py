@@ -27,18 +27,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import rnnprobe
-from rnnprobe.engine.original import Probe
-from rnnprobe.types import Batch
+from rnnprobe.engine.original.build import build
+from rnnprobe.engine.original.copies import copies
+from rnnprobe.engine.original.locate import Locator
+from rnnprobe.recover.graph.view import view
 
 GOAL = 1.15
 SIGNALS = ("c", "h", "i", "f", "g", "o")
-
-
-def batch(x: np.ndarray) -> Batch:
-    """Floats `[batch, time, features]` as the engine takes them."""
-    names = tuple(map(str, range(len(x))))
-    lengths = np.full(len(x), x.shape[1], np.int64)
-    return Batch(0, names, lengths, x.shape[1], x.shape[2:], lambda start, stop: x[:, start:stop].copy(), "float32")
 
 
 def original(folder: Path, x: np.ndarray, units: int, *, functional: bool) -> Callable[[], Any]:
@@ -54,12 +49,19 @@ def original(folder: Path, x: np.ndarray, units: int, *, functional: bool) -> Ca
     return lambda: session.run(fetches, {given: x})
 
 
-def probed(folder: Path, x: np.ndarray) -> Callable[[], Any]:
+def recorded(folder: Path, x: np.ndarray) -> Callable[[], Any]:
     """What runs it with its recorders."""
     network = rnnprobe.open(folder)
-    probe = Probe(network, layers=[layer.name for layer in network.layers], batches=[batch(x)])
-    fetches, feed = probe.session_arguments(SIGNALS)
-    return lambda: probe.session.run(fetches, feed)
+    definition = network.checkpoint.graph.graph_def
+    copy = copies(network, x.shape[1])[0]
+    built = build(network, copy, Locator(view(definition), definition.library.function), carry=False)
+    (signals,) = built.signals.values()
+    (entry,) = built.entries.values()
+    feed = {f"{entry[0]}:0": x, f"{built.limit}:0": x.shape[1]}
+    feed.update({f"{name}:0": array for name, array in built.variables.items()})
+    session = tf.Session(graph=built.graph)
+    fetches = [f"{signals[name].edges[0]}:0" for name in SIGNALS]
+    return lambda: session.run(fetches, feed)
 
 
 def main() -> int:
@@ -74,7 +76,7 @@ def main() -> int:
     times: dict[str, list[float]] = {"as it is": [], "recorded": []}
     with tempfile.TemporaryDirectory() as folder:
         plain = original(Path(folder), x, given.units, functional=given.functional)
-        ways = {"as it is": plain, "recorded": probed(Path(folder), x)}
+        ways = {"as it is": plain, "recorded": recorded(Path(folder), x)}
         for run in range(given.runs + 2):
             for name, way in ways.items():
                 start = time.perf_counter()

@@ -78,7 +78,7 @@ def trace(
     initial_state: Any = None,
     carry: bool = False,
     own_input: bool = False,
-    engine: str = "rebuilt",
+    engine: str | None = None,
     tensors: str | Sequence[str] = (),
     feeds: Mapping[str, Any] | None = None,
     verify: bool = False,
@@ -98,7 +98,8 @@ def trace(
             alone where it has only one state; or the path of a file with these.
         own_input: x is what enters the layers chosen, not what enters those that feed them.
         carry: each sequence starts from the states in which the one before it ended.
-        engine: `rebuilt`, or `original`: the graph that came with the weights is run, and its recurrences recorded.
+        engine: `rebuilt`, or `original`: the graph that came with the weights is run, and its recurrences recorded;
+            by default rebuilt, unless tensors of the original are named.
         tensors: names or patterns of the original graph's tensors to record at each step.
         feeds: placeholder of the original graph → what it is fed: an array, a number, or bytes.
         verify: compare with the original in the same run: `Trace.verification`.
@@ -114,21 +115,21 @@ def trace(
 
     whole = _network(model)
     words, output = recorded(record)
-    wanted = runs.Wanted(_listed(layers), own_input, output, _listed(tensors), feeds or {}, x is not None)
+    given = carry or initial_state is not None
+    ask = runs.Ask(
+        engine, _listed(layers), own_input, output, _listed(tensors), feeds or {}, x is not None, states=given
+    )
 
     def read(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
         size = 1 if carry else inputs.BATCH_SIZE
         return inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major, batch_size=size)
 
-    if engine == "original" or wanted.tensors:
-        run = runs.original(whole, wanted, read)
-    else:
-        run = runs.rebuilt(whole, wanted, read, _warn_each if initial_state is None else _silent)
+    run = runs.prepare(whole, ask, read, _warn_each if initial_state is None else _silent)
     recording = Recording(run.layers, run.signals(words), run.batches, lengths=run.lengths, outcomes=run.outcomes)
     states = None
     if initial_state is not None:
         states = given_states.read(initial_state, run.network.layers, recording.sequences, say=_warn)
-    compared = proof.Compared(run, verify, states=carry or states is not None)
+    compared = proof.Compared(run, verify)
     with outputs.collect(recording) as sink:
         for block in compared.over(run.blocks(recording.signals, initial=states, carry=carry)):
             sink.write(block)
@@ -167,9 +168,9 @@ def verify(
 
     whole = _network(model)
     outputs = bool(whole.outputs) and not layers and not own_input
-    wanted = runs.Wanted(_listed(layers), own_input, outputs, (), feeds or {}, x is not None)
+    ask = runs.Ask(None, _listed(layers), own_input, outputs, (), feeds or {}, x is not None)
     run = runs.provable(
-        whole, wanted, lambda entries: inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major)
+        whole, ask, lambda entries: inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major)
     )
     return proof.prove(run, tolerance, padded=padding)[0]
 

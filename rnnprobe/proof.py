@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rnnprobe.analysis import padding
 from rnnprobe.analysis.comparison import Comparer, Comparison, compare
-from rnnprobe.analysis.verification import Verified, refuse_foreign, tolerance, unverified, verification
+from rnnprobe.analysis.verification import VERIFIED, Verified, refuse_foreign, tolerance, unverified, verification
 from rnnprobe.errors import AnswerIsNo, BadInput, Refused
 from rnnprobe.run import Run, taken
 from rnnprobe.types import Block
@@ -24,42 +24,43 @@ _CHEAP_VALUES = 16_000_000
 """Values that it may hold at once: it keeps a batch."""
 
 
-def witness(run: Run, asked: bool | None, *, states: bool) -> Witness | str:
-    """What the rebuilt layers are compared with while they run; or why nothing is.
-
-    Args:
-        run: of rebuilt layers.
-        asked: True: compare; False: don't; None: where a stored graph is there and cheap to run.
-        states: the states to start from are given, or carried on.
+def required(run: Run) -> Witness:
+    """What the rebuilt layers are compared with.
 
     Raises:
-        BadInput, Refused: comparing was asked for, and can't be done.
+        BadInput, Refused: nothing can be, and why.
     """
-    if asked is False:
-        return "it was not asked for"
-    if states:
-        problem = "the original starts from its own states, and others were given"
-        if asked:
-            raise BadInput(f"can't be verified: {problem}", path=run.network.checkpoint.path)
-        return problem
+    if run.states:
+        raise BadInput(
+            "can't be verified: the original starts from its own states, and others were given",
+            path=run.network.checkpoint.path,
+            hint="leave --initial-state and --carry out",
+        )
     if run.witness is not None:
         return run.witness
-    if asked is None:
-        reason = _costly(run)
-        if reason:
-            return reason
-    from rnnprobe.engine import witness as engine_witness
+    from rnnprobe.engine import witness
 
+    refuse_foreign(run.network)
+    return witness.call(run.network, run.batches)
+
+
+def offered(run: Run) -> tuple[Witness | None, str]:
+    """What the rebuilt layers are compared with unasked, a stored graph that is cheap to run; or why nothing is."""
+    reason = "" if run.witness is not None else _costly(run)
+    if reason:
+        return None, reason
     try:
-        refuse_foreign(run.network)
-        found = engine_witness.call(run.network, run.batches)
+        found = required(run)
     except (BadInput, Refused) as exc:
-        if asked:
-            raise
-        return exc.message
-    if found.entered is not None and not asked:
-        return "the graph makes what enters the layers itself, and other sequences were given for it"
-    return found
+        return None, exc.message
+    if found.entered is not None and run.witness is None:
+        return None, "the graph makes what enters the layers itself, and other sequences were given for it"
+    return found, ""
+
+
+def original(notes: Sequence[str]) -> Verified:
+    """What a trace says that holds the original's own values."""
+    return {"status": VERIFIED, "reason": "; ".join(["recorded from the original graph itself", *notes])}
 
 
 class Compared:
@@ -67,8 +68,7 @@ class Compared:
 
     Args:
         run: what runs.
-        asked: as `witness` takes it.
-        states: the states to start from are given, or carried on.
+        asked: True: compare; False: don't; None: where a stored graph is there and cheap to run.
 
     Attributes:
         verification: what came of it, once all blocks have passed (`Recording.verification`).
@@ -77,24 +77,23 @@ class Compared:
         BadInput, Refused: comparing was asked for, and can't be done.
     """
 
-    def __init__(self, run: Run, asked: bool | None, *, states: bool) -> None:
-        self._asked = asked
+    def __init__(self, run: Run, asked: bool | None) -> None:
+        self._asked = bool(asked)
         self._witness: Witness | None = None
-        self._comparer: Comparer | None = None
+        self._comparer = Comparer(run.layers, tolerance(run.network))
         if run.probe is not None:
-            reason = "; ".join(["recorded from the original graph itself", *run.probe.notes])
-            self.verification: Verified = {"status": "verified", "reason": reason}
+            self.verification: Verified = original(run.probe.notes)
             return
-        found = witness(run, asked, states=states)
-        if isinstance(found, str):
-            self.verification = unverified(found)
-        else:
-            self._witness = found
-            self._comparer = Comparer(run.layers, tolerance(run.network))
+        reason = "it was not asked for"
+        if asked:
+            self._witness = required(run)
+        elif asked is None:
+            self._witness, reason = offered(run)
+        self.verification = unverified(reason or "the run did not come to its end")
 
     def over(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Hands the blocks on."""
-        if self._witness is None or self._comparer is None:
+        if self._witness is None:
             yield from blocks
             return
         yield from self._comparer.over(blocks, self._witness.blocks, forgiving=not self._asked)
@@ -123,12 +122,10 @@ def prove(run: Run, off: float | None = None, *, padded: bool = False) -> tuple[
     Raises:
         BadInput, Refused: the original can't be run.
     """
-    beside = witness(run, True, states=False)
-    assert not isinstance(beside, str)
+    beside = required(run)
     if padded and not beside.told_lengths:
         longer = replace(run, batches=padding.padded(run.network, run.batches))
-        beside = witness(longer, True, states=False)
-        assert not isinstance(beside, str)
+        beside = required(longer)
         steps = max(batch.steps for batch in longer.batches)
         told = (*beside.notes, f"the original was given every sequence padded to {steps} steps")
         beside = replace(beside, notes=told, blocks=padding.cut(beside.blocks, run.batches, run.lengths, run.outcomes))

@@ -17,34 +17,42 @@ from rnnprobe.recover import stacks
 from rnnprobe.types import Array, Batch, Block, Entry, Layer, Network, Outcome
 
 if TYPE_CHECKING:
+    from rnnprobe.engine.original import Probe
     from rnnprobe.engine.witness import Witness
 
 Read: TypeAlias = Callable[[Mapping[str, Entry]], tuple[Batch, ...]]
 """Reads the user's input as entries want it."""
+
+ENGINES = ("rebuilt", "original")
+"""What may run."""
 
 Say: TypeAlias = Callable[[Sequence[str]], None]
 """Says lines to the user."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the user asked for.
+class Ask:
+    """What the user asks for.
 
     Attributes:
+        engine: `rebuilt` or `original`; None: the original where tensors of it are named.
         layers: patterns.
         own_input: the input is that of these layers.
         outputs: the model's outputs too.
         tensors: patterns of the original graph's tensors.
         feeds: placeholder → value.
         input: whether sequences are given; what is fed may be all.
+        states: the states to start from are given, or carried on.
     """
 
+    engine: str | None = None
     layers: Sequence[str] = ()
     own_input: bool = False
     outputs: bool = False
     tensors: Sequence[str] = ()
     feeds: Mapping[str, Any] = field(default_factory=dict)
     input: bool = True
+    states: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,7 @@ class Run:
         lengths: layer → `[sequences]`, for layers whose steps are not those of the input.
         outcomes: the outputs that are recorded.
         initial: layer → state → `[sequences, *shape]`: what the original starts from, where that was found out.
+        states: the states to start from are given, or carried on.
         witness: what the original did, where it had to run first.
         probe: the original graph, where that is recorded in place of rebuilt layers.
     """
@@ -68,8 +77,9 @@ class Run:
     lengths: Mapping[str, Any] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
     initial: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    states: bool = False
     witness: Witness | None = None
-    probe: Any = None
+    probe: Probe | None = None
 
     def signals(self, words: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Layer → the signals that `--record` names; tensors that were asked for by name are among them.
@@ -110,58 +120,79 @@ def _picked(blocks: Iterator[Block], record: Mapping[str, Sequence[str]]) -> Ite
         yield replace(block, signals=signals)
 
 
-def rebuilt(whole: Network, wanted: Wanted, read: Read, say: Say) -> Run:
+def prepare(whole: Network, ask: Ask, read: Read, say: Say) -> Run:
+    """What the user asks for, ready to run.
+
+    Args:
+        whole: the network.
+        ask: what the user asks for.
+        read: reads the input.
+        say: takes what the user should know before anything runs.
+
+    Raises:
+        BadInput, Refused: as `rebuilt` and `original`; an engine that there is none of.
+    """
+    if ask.engine not in (None, *ENGINES):
+        raise BadInput(f"there is no engine {ask.engine!r}", hint=f"the engines are {', '.join(ENGINES)}")
+    if ask.engine == "original" or (ask.engine is None and ask.tensors):
+        return original(whole, ask, read)
+    if ask.tensors:
+        raise BadInput("the rebuilt layers have no tensors of the original graph", hint="record it: --engine original")
+    return rebuilt(whole, ask, read, say)
+
+
+def rebuilt(whole: Network, ask: Ask, read: Read, say: Say) -> Run:
     """The rebuilt layers over an input.
 
     Args:
         whole: the network.
-        wanted: what the user asked for.
+        ask: what the user asks for.
         read: reads the input.
         say: takes what the user should know before anything runs.
 
     Raises:
         BadInput, Refused: as `rnnprobe.recover.stacks.select`, `read` and `rnnprobe.engine.extents`.
     """
-    network, layers = _selected(whole, wanted)
+    network, layers = _selected(whole, ask)
     say(stacks.unwired(whole, network))
-    if wanted.feeds:
-        return _entered(network, layers, wanted, read)
+    if ask.feeds:
+        return _entered(network, layers, ask, read)
     batches = read(stacks.entries(network))
     say(_unmasked(network, batches))
-    return _extended(Run(network, layers, batches))
+    return _extended(Run(network, layers, batches, states=ask.states))
 
 
-def provable(whole: Network, wanted: Wanted, read: Read) -> Run:
+def provable(whole: Network, ask: Ask, read: Read) -> Run:
     """As `rebuilt`; layers whose input the original graph makes in its own loops run on what it makes there.
 
     Raises:
         BadInput, Refused: as `rebuilt`.
     """
     try:
-        return rebuilt(whole, wanted, read, lambda lines: None)
+        return rebuilt(whole, ask, read, lambda lines: None)
     except BadInput as exc:
-        network, layers = _selected(whole, wanted)
-        if whole.checkpoint.graph is None or wanted.own_input or not network.places:
+        network, layers = _selected(whole, ask)
+        if whole.checkpoint.graph is None or ask.own_input or not network.places:
             raise
         try:
-            return _entered(network, layers, wanted, read)
+            return _entered(network, layers, ask, read)
         except BadInput:
             raise exc from None
 
 
-def _selected(whole: Network, wanted: Wanted) -> tuple[Network, tuple[Layer, ...]]:
-    picked = select(whole, wanted.layers) if wanted.layers else ()
-    return stacks.select(whole, picked, own_input=wanted.own_input, outputs=wanted.outputs)
+def _selected(whole: Network, ask: Ask) -> tuple[Network, tuple[Layer, ...]]:
+    picked = select(whole, ask.layers) if ask.layers else ()
+    return stacks.select(whole, picked, own_input=ask.own_input, outputs=ask.outputs)
 
 
-def _entered(network: Network, layers: Sequence[Layer], wanted: Wanted, read: Read) -> Run:
+def _entered(network: Network, layers: Sequence[Layer], ask: Ask, read: Read) -> Run:
     """The rebuilt layers on what the original graph computes from what it is fed."""
     from rnnprobe.engine.witness import entered
     from rnnprobe.recover.graph.entries import entries
 
     names = [layer.name for layer in layers]
-    batches = read(entries(network, layers=names, feeds=tuple(wanted.feeds))) if wanted.input else ()
-    return taken(Run(network, tuple(layers), batches), entered(network, batches, wanted.feeds))
+    batches = read(entries(network, layers=names, feeds=tuple(ask.feeds))) if ask.input else ()
+    return taken(Run(network, tuple(layers), batches, states=ask.states), entered(network, batches, ask.feeds))
 
 
 def taken(run: Run, witness: Witness) -> Run:
@@ -188,7 +219,7 @@ def _extended(run: Run) -> Run:
     )
 
 
-def original(whole: Network, wanted: Wanted, read: Read) -> Run:
+def original(whole: Network, ask: Ask, read: Read) -> Run:
     """The original graph over an input: recovered layers, other recurrences, and tensors by name.
 
     Raises:
@@ -201,21 +232,38 @@ def original(whole: Network, wanted: Wanted, read: Read) -> Run:
             path=whole.checkpoint.path,
             hint="leave --engine original and --tensor out: the rebuilt layers are traced then",
         )
+    _refuse(whole, ask)
     from rnnprobe.recover.graph.entries import entries
 
-    layers, recurrences = _recorded(whole, wanted.layers)
+    layers, recurrences = _recorded(whole, ask.layers)
     batches: tuple[Batch, ...] = ()
-    if wanted.input:
-        asked = entries(
-            whole, layers=layers, recurrences=recurrences, tensors=wanted.tensors, feeds=tuple(wanted.feeds)
-        )
+    if ask.input:
+        asked = entries(whole, layers=layers, recurrences=recurrences, tensors=ask.tensors, feeds=tuple(ask.feeds))
         batches = read(asked)
     from rnnprobe.engine.original import Probe
 
-    probe = Probe(
-        whole, layers=layers, recurrences=recurrences, tensors=wanted.tensors, batches=batches, feeds=wanted.feeds
-    )
+    probe = Probe(whole, layers=layers, recurrences=recurrences, tensors=ask.tensors, batches=batches, feeds=ask.feeds)
     return Run(whole, probe.layers, probe.batches, probe.lengths, probe.outcomes, probe=probe)
+
+
+def _refuse(whole: Network, ask: Ask) -> None:
+    """Holds what is asked for against what the original graph can be asked.
+
+    Raises:
+        BadInput: naming it.
+    """
+    flags = {
+        "--own-input": (ask.own_input, "the graph computes what enters its layers: --feed gives any placeholder"),
+        "--initial-state or --carry": (ask.states, "--feed gives the placeholders that its states start from"),
+        "output in --record": (ask.outputs, "--tensor records any tensor of it by its name"),
+    }
+    for flag, (given, way) in flags.items():
+        if given:
+            raise BadInput(
+                f"{flag} goes with the rebuilt layers, and the original graph is recorded here",
+                path=whole.checkpoint.path,
+                hint=way,
+            )
 
 
 def _recorded(whole: Network, patterns: Sequence[str]) -> tuple[list[str], list[str] | None]:

@@ -21,23 +21,17 @@ from typing import Any
 import numpy as np
 
 import rnnprobe
+from rnnprobe.recover import stacks
 
 TOLERANCE = 1e-5
 
 # What each case needs beyond the cells that are registered, by the pattern of its name.
-_LEFT_OUT = {
-    r"timefreq|grid_lstm.*|bigrid.*": "grid and time-frequency cells",
-    r"attnwrap_.*": "AttentionWrapper: its memory is no weight, and is given beside the input",
-}
+_LEFT_OUT: dict[str, str] = {}
 
 
-# Options that a case was built with, of cells whose options are not read off a graph.
+# Options that a case was built with, of checkpoints without a graph that says them.
 _TOLD: dict[str, dict[str, float | str]] = {
-    "cifg_full": {"proj_clip": 0.2},
-    "sonnet-1.36/lstm_full": {"hidden_clip": 0.1, "state_clip": 0.3, "forget_bias": 0.5},
-    "sonnet-1.36/vanilla_rnn": {"activation": "relu"},
     "tfa-0.20.0/esn_leaky": {"leaky": 0.3},
-    "magenta-1.3.1/lstm_fb": {"forget_bias": 0.25},
 }
 
 
@@ -138,6 +132,8 @@ def tensorflow_differences(file: Path, case: str, kind: str, data: Mapping[str, 
     x = _input(network, case, kind, data)
     limited = kind in ("dynseq", "raw", "revfused") or case.endswith("_seq")
     lengths = data["lens"] if limited else None
+    if kind.startswith("attnwrap"):
+        return _attending(network, data)
     trace = rnnprobe.trace(network, x, lengths=lengths, record="all")
     layers = [trace.layers[layer.name] for layer in network.layers]
     outputs = _outputs(network, trace, x)
@@ -145,6 +141,31 @@ def tensorflow_differences(file: Path, case: str, kind: str, data: Mapping[str, 
     assert len(shown) == sum(re.fullmatch(r"out\d+", name) is not None for name in data) or kind == "reuse2"
     compared = {f"out{k}": difference(data[f"out{k}"], array) for k, array in enumerate(shown)}
     compared |= _compare_states(network, layers, data, kind)
+    return compared
+
+
+def _attending(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
+    """An AttentionWrapper: its states are the cell's, the attention, the time, and the alignments once or twice."""
+    entries = list(stacks.entries(stacks.select(network)[0]))
+    # What it attends to is given, or made of what enters an encoder.
+    encoded = len(network.layers) > 1
+    decoder, given = (entries[1], entries[0]) if encoded else (entries[0], entries[1])
+    lengths = {given: data.get("mem_lens", np.array([4, 6]))}
+    trace = rnnprobe.trace(network, {decoder: data["x"], given: data["mem"]}, lengths=lengths, record="all")
+    layer = network.layers[-1]
+    recorded = trace.layers[layer.name]
+    signals = {name: np.asarray(array) for name, array in recorded.signals.items()}
+    compared = {"out0": difference(data["out0"], signals[layer.cell.emits])}
+    inner = [name for name in layer.cell.states if name not in ("attention", "alignments")]
+    for name in data:
+        found = re.fullmatch(r"(?:step(\d+)_s|st)(\d+)", name)
+        if not found:
+            continue
+        t, k = int(found[1] or data["x"].shape[1] - 1), int(found[2])
+        kept = [*inner, "attention", "time", "alignments", "alignments"][k]
+        compared[name] = difference(data[name], t + 1 if kept == "time" else signals[kept][:, t])
+        if kept in layer.cell.states and not found[1]:
+            compared[f"final {kept}"] = difference(data[name], recorded.final[kept])
     return compared
 
 
@@ -180,7 +201,7 @@ def _as_driver(kind: str, case: str, network: Any, outputs: Mapping[str, Any], s
             return [last[0].swapaxes(0, 1)]
         case "fusedadapt":
             return [last[0].swapaxes(0, 1)] if case.endswith("_dyn") else _by_step(last[0], steps)
-        case "static" | "pyloop" | "ntm" | "manual_grid":
+        case "static" | "pyloop" | "ntm" | "manual" | "manual_grid":
             return _by_step(last[0], steps)
         case "bidyn":
             return last
@@ -229,11 +250,23 @@ def _flatten(cells: Sequence[Any], states: Sequence[Mapping[str, Any]]) -> list[
     """States as TensorFlow flattens them: c before h, layer by layer, an attention's memory row after row."""
     flat = []
     for cell, state in zip(cells, states):
+        if "frequency_windows" in {option.name for option in cell.options}:
+            flat += _by_window(cell, state)
+            continue
         for name in cell.states:
             array = np.asarray(state[name])
             rows = array.reshape(*array.shape[:-2], -1) if name == "memory" and "attns" in state else array
             # A neural Turing machine keeps a list of what its heads read, and one of their addresses.
             flat += list(np.moveaxis(array, -2, 0)) if name in ("reads", "addresses") else [rows]
+    return flat
+
+
+def _by_window(cell: Any, state: Mapping[str, Any]) -> list[Any]:
+    """c and h of the first window, then of the next, direction by direction."""
+    flat: list[Any] = []
+    for c, h in zip(cell.states[::2], cell.states[1::2]):
+        pairs = zip(*(np.moveaxis(np.asarray(state[name]), -2, 0) for name in (c, h)), strict=True)
+        flat += [array for pair in pairs for array in pair]
     return flat
 
 
@@ -298,18 +331,34 @@ def keras_differences(file: Path, kind: Mapping[str, Any], data: Mapping[str, An
     return {"y": difference(data["y"], np.asarray(output))}
 
 
+def _graph(case: Path) -> dict[str, Any]:
+    """What the stored graph of a case shows."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    from tests.originals import both
+
+    kind = json.loads((case / "case.json").read_text())["kind"]
+    network = rnnprobe.open(case / "model.ckpt")
+    data = dict(np.load(case / "data.npz"))
+    x = _input(network, case.name, kind, data) if network.layers else data["x"]
+    return dict(zip(("original", "verify"), both(case, x), strict=True))
+
+
 def main() -> int:
     """Prints the rows and the shares; 1 where a row failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="a part of release/case")
+    parser.add_argument("--rebuilt", action="store_true", help="leave out the runs of the stored graphs")
     arguments = parser.parse_args()
     counts: Counter[tuple[str, str]] = Counter()
     formats: Counter[tuple[str, str]] = Counter()
+    graphs: Counter[tuple[str, str]] = Counter()
     for path in sorted(path.parent for path in arguments.folder.glob("*/*/case.json")):
         if arguments.only in f"{path.parent.name}/{path.name}":
+            shown = _graph(path) if (path / "model.ckpt.meta").exists() and not arguments.rebuilt else {}
+            graphs.update((way, one.result) for way, one in shown.items())
             for row in case_rows(path):
-                print(row, flush=True)
+                print(row, *(f"{way} {one}" for way, one in shown.items()), sep="; ", flush=True)
                 counts[row.release, row.result] += 1
                 formats[row.file, row.result] += 1
     releases = sorted({release for release, _ in counts})
@@ -319,6 +368,9 @@ def main() -> int:
     for file in sorted({file for file, _ in formats}):
         passed, failed = formats[file, "ok"], formats[file, "FAILED"]
         print(f"{file}: {passed} of {passed + failed} agree")
+    for way in ("original", "verify"):
+        shares = ", ".join(f"{result}: {graphs[way, result]}" for result in ("ok", "rounds", "FAILED", "-"))
+        print(f"{way}: {shares}")
     passed = sum(counts[release, "ok"] for release in releases)
     failed = sum(counts[release, "FAILED"] for release in releases)
     print(f"all: {passed} of {passed + failed} ({100 * passed / max(1, passed + failed):.1f} %)")

@@ -86,7 +86,8 @@ def test_several_inputs_want_each_their_own(tmp_path):
 def test_verify_where_the_last_step_is_masked(tmp_path, layer):
     """`Bidirectional` makes what it wraps emit zeros at masked steps of a sequence, and not in the place of its end."""
     from rnnprobe import engine
-    from rnnprobe.analysis import verification
+    from rnnprobe.analysis.comparison import compare
+    from rnnprobe.analysis.verification import first_beyond
     from rnnprobe.cells.layers import chosen
     from rnnprobe.engine.witness import witness
     from rnnprobe.inputs import read
@@ -100,8 +101,8 @@ def test_verify_where_the_last_step_is_masked(tmp_path, layer):
     batches = read(x, stacks.entries(network), say=lambda line: None)
     outcomes = engine.extents(network, batches).outcomes
     ours = engine.trace(network, batches, chosen(layers, "all"), outcomes=outcomes)
-    found = verification.compare(ours, witness(network, batches), layers, CLOSE)
-    assert found.agrees, verification.first_beyond(found)
+    found = compare(ours, witness(network, batches), layers, CLOSE)
+    assert found.agrees, first_beyond(found)
 
 
 def test_layers_behind_a_lambda_are_named_with_how_to_run_them(tmp_path):

@@ -1,20 +1,23 @@
 """Blocks of the rebuilt graph held against those of the original, while they come.
 
 A value is beyond the tolerance where it differs from the expected one by more than `tolerance · max(1, largest
-|expected|)`, the largest of that signal in its batch. A value that one side has and the other has not (NaN) is beyond
-any tolerance.
+|expected|)`, the largest of that signal in its batch; or by more than was given for that signal. A value that one side
+has and the other has not (NaN) is beyond any tolerance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from rnnprobe.errors import RnnprobeError
 from rnnprobe.types import Array, Block, Layer
+
+Kind: TypeAlias = Literal["signal", "final", "output"]
 
 _STAGES = {"pre": 0, "gate": 1, "inner": 1, "state": 2, "output": 2}
 """What comes first within a step: values before an activation, gates, then states."""
@@ -36,9 +39,11 @@ class Difference:
         allowed: the difference that the tolerance allowed there.
         where: sequence, step (None where there are no steps) and place within the step, of the largest.
         first: sequence and step at which a value is first beyond the tolerance, in the order in which the layer runs.
+        place: the place within that step; empty where nothing is beyond.
+        values: ours and the expected one there.
     """
 
-    kind: Literal["signal", "final", "output"]
+    kind: Kind
     layer: str
     name: str
     backward: bool = False
@@ -49,11 +54,19 @@ class Difference:
     allowed: float = 0.0
     where: tuple[int, int | None, tuple[int, ...]] | None = None
     first: tuple[int, int | None] | None = None
+    place: tuple[int, ...] = ()
+    values: tuple[float, float] = (0.0, 0.0)
 
     @property
     def signal(self) -> str:
         """In the words of the reports: `h`, `final h`, `output`."""
         return {"signal": self.name, "final": f"final {self.name}", "output": "output"}[self.kind]
+
+    @property
+    def along(self) -> float:
+        """The step at which it is first beyond, counted as the layer runs; infinite where there is none."""
+        step = self.first[1] if self.first is not None else None
+        return inf if step is None else -step if self.backward else step
 
     def add(self, ours: Array, expected: Array, start: int, sequence: int, allowed: float) -> None:
         """Compares a stretch.
@@ -86,15 +99,18 @@ class Difference:
         far = apart > allowed
         if far.any():
             self.beyond += int(far.sum())
-            self._note(np.asarray(far.reshape(*far.shape[:2], -1).any(axis=-1)), start, sequence, steps)
+            self._note(np.asarray(far), ours, expected, start, sequence)
 
-    def _note(self, far: Array, start: int, sequence: int, steps: bool) -> None:
-        """Keeps the first of the steps `[time, batch]` that are beyond the tolerance."""
-        rows = np.flatnonzero(far.any(axis=1))
+    def _note(self, far: Array, ours: Array, expected: Array, start: int, sequence: int) -> None:
+        """Keeps the first of the values `[time, batch, …]` that are beyond the tolerance."""
+        rows = np.flatnonzero(far.any(axis=tuple(range(1, far.ndim))))
         row = int(rows[-1] if self.backward else rows[0])
-        found = (sequence + int(np.flatnonzero(far[row])[0]), row + start if steps else None)
-        if self.first is None or self._sooner(found[1], self.first[1]):
-            self.first = found
+        column, *place = (int(k) for k in np.argwhere(far[row])[0])
+        step = row + start if self.kind == "signal" else None
+        if self.first is None or self._sooner(step, self.first[1]):
+            at = (row, column, *place)
+            self.first, self.place = (sequence + column, step), tuple(place)
+            self.values = (float(ours[at]), float(expected[at]))
 
     def _sooner(self, step: int | None, other: int | None) -> bool:
         if step is None or other is None:
@@ -144,20 +160,24 @@ class Comparer:
     Args:
         layers: those that are compared.
         tolerance: relative (see above).
+        allowed: of what, kind, layer and name as in `Difference`, the difference allowed is another.
     """
 
-    def __init__(self, layers: Sequence[Layer], tolerance: float) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], tolerance: float, allowed: Mapping[tuple[Kind, str, str], float] | None = None
+    ) -> None:
         self._layers = {layer.name: layer for layer in layers}
         self._tolerance = tolerance
-        self._found: dict[tuple[str, str, str], Difference] = {}
+        self._allowed = allowed or {}
+        self._found: dict[tuple[Kind, str, str], Difference] = {}
         self._missing: dict[str, None] = {}
         self._failure = ""
 
     def add(self, block: Block, whole: Block) -> None:
-        """Compares a block with the original's of the same batch."""
+        """Compares a block with the original's of the same batch, which begins no later."""
         for layer, signals in block.signals.items():
             for name, mine in signals.items():
-                self._signal(layer, name, mine, whole.signals.get(layer, {}).get(name), block)
+                self._signal(layer, name, mine, whole.signals.get(layer, {}).get(name), block, whole.start)
         for layer, states in block.final.items():
             for name, mine in states.items():
                 self._single("final", layer, name, mine, whole.final.get(layer, {}).get(name), block)
@@ -197,44 +217,36 @@ class Comparer:
         kept.sort(key=lambda one: (one.kind == "output", order.get(one.layer, 0), one.kind == "final"))
         return Comparison(tuple(kept), self._tolerance, tuple(self._missing), self._failure)
 
-    def _signal(self, layer: str, name: str, mine: Array, other: Array | None, block: Block) -> None:
+    def _signal(self, layer: str, name: str, mine: Array, other: Array | None, block: Block, start: int) -> None:
         if other is None or other.shape[1:] != mine.shape[1:]:
             self._miss(f"{layer} {name}", mine.shape[1:], None if other is None else other.shape[1:])
             return
-        held = other[block.start : block.start + len(mine)]
+        held = other[block.start - start :][: len(mine)]
         if len(held) < len(mine):
             # Where the original has no such step, ours must have no value.
             gap = np.full((len(mine) - len(held), *mine.shape[1:]), np.nan)
             held = np.concatenate([held, gap])
-        self._add("signal", layer, name, mine, held, block, _size(other))
+        self._add("signal", layer, name, mine, held, block, other)
 
-    def _single(
-        self, kind: Literal["final", "output"], layer: str, name: str, mine: Array, other: Array | None, block: Block
-    ) -> None:
+    def _single(self, kind: Kind, layer: str, name: str, mine: Array, other: Array | None, block: Block) -> None:
         if other is None or other.shape != mine.shape:
             what = f"output {layer}" if kind == "output" else f"{layer} final {name}"
             self._miss(what, mine.shape, None if other is None else other.shape)
             return
-        self._add(kind, layer, name, mine, other, block, _size(other))
+        self._add(kind, layer, name, mine, other, block, other)
 
     def _miss(self, what: str, mine: tuple[int, ...], other: tuple[int, ...] | None) -> None:
         shapes = "" if other is None else f"{list(mine)} here, {list(other)} from the original"
         self._missing[f"{what} was not compared: {shapes or 'the original does not show it'}"] = None
 
-    def _add(
-        self,
-        kind: Literal["signal", "final", "output"],
-        layer: str,
-        name: str,
-        mine: Array,
-        other: Array,
-        block: Block,
-        scale: float,
-    ) -> None:
+    def _add(self, kind: Kind, layer: str, name: str, mine: Array, other: Array, block: Block, whole: Array) -> None:
         key = (kind, layer, name)
         if key not in self._found:
             self._found[key] = Difference(kind, layer, name, self._is_backward(layer), self._stage(layer, name))
-        self._found[key].add(mine, other, block.start, block.batch.start, self._tolerance * max(1.0, scale))
+        allowed = self._allowed.get(key)
+        if allowed is None:
+            allowed = self._tolerance * max(1.0, _size(whole))
+        self._found[key].add(mine, other, block.start, block.batch.start, allowed)
 
     def _is_backward(self, layer: str) -> bool:
         return layer in self._layers and self._layers[layer].direction == "backward"

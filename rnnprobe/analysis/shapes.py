@@ -47,7 +47,9 @@ def _title(layer: Layer) -> str:
     sizes = {"input_size": layer.input_size, "units": layer.units}
     if layer.output_size != layer.units:
         sizes["output_size"] = layer.output_size
-    sizes |= {name: size for name, size in layer.sizes.items() if name not in ("input_size", "units", "output_size")}
+    # 0 is what only the input will tell.
+    known = {name: size for name, size in layer.sizes.items() if size}
+    sizes |= {name: size for name, size in known.items() if name not in ("input_size", "units", "output_size")}
     return f"{layer.name}: {layer.cell.title}, " + ", ".join(f"{name} = {size:,}" for name, size in sizes.items())
 
 

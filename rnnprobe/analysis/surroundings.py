@@ -42,14 +42,7 @@ def named(feed: Feed, numbers: Mapping[str, int]) -> str:
 def readers(network: Network, names: set[str]) -> list[str]:
     """The layers and transforms that read one of `names`, or start from it."""
     nodes: tuple[Layer | Transform, ...] = (*network.layers, *network.transforms)
-    return [
-        node.name
-        for node in nodes
-        if any(
-            names & set(feed.sources)
-            for feed in (node.feeds if isinstance(node, Transform) else (node.feed, *node.initial.values()))
-        )
-    ]
+    return [node.name for node in nodes if any(names & set(feed.sources) for feed in node.feeds)]
 
 
 def _which(numbers: Mapping[str, int], names: list[str]) -> str:

@@ -17,29 +17,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from rnnprobe.analysis import words
-from rnnprobe.analysis.comparison import Comparer, Comparison, Difference, compare
+from rnnprobe.analysis.comparison import Comparison, Difference
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
 from rnnprobe.types import Column, Network, Report
-
-__all__ = [
-    "DIFFERS",
-    "GRAPH_TOLERANCE",
-    "NOT_VERIFIED",
-    "TOLERANCE",
-    "VERIFIED",
-    "Comparer",
-    "Comparison",
-    "Difference",
-    "Verified",
-    "compare",
-    "first_beyond",
-    "refuse_foreign",
-    "report",
-    "tolerance",
-    "unverified",
-    "verification",
-]
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 """By the floats that both sides compute with."""
@@ -123,7 +104,7 @@ def first_beyond(comparison: Comparison) -> str:
     firsts = [other for other in far if other.layer == one.layer and other.first and other.first[1] is not None]
     if firsts:
         # A gate that is wrong comes before what it does to the states, in one and the same step.
-        one = min(firsts, key=lambda other: (_along(other), other.stage))
+        one = min(firsts, key=lambda other: (other.along, other.stage))
     return f"{one.layer} {one.signal} first at {_place(one)}; up to {words.number(one.largest)} apart"
 
 
@@ -131,12 +112,6 @@ def _place(one: Difference) -> str:
     """Where a signal is first beyond the tolerance: `sequence 3, step 1`."""
     sequence, step = one.first if one.first is not None else (0, None)
     return f"sequence {sequence}" + (f", step {step}" if step is not None else "")
-
-
-def _along(one: Difference) -> int:
-    """Where a signal is first beyond the tolerance, counted as its layer runs."""
-    step = one.first[1] if one.first is not None and one.first[1] is not None else 0
-    return -step if one.backward else step
 
 
 _COLUMNS = (

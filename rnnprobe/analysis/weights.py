@@ -119,9 +119,12 @@ def title(layer: Layer) -> str:
 
 
 def leaf(layer: Layer, tensor: Tensor) -> str:
-    """A tensor's name below its layer's scope, or the last component of one that lies elsewhere."""
+    """A tensor's name below its layer's scope; of one that lies elsewhere the last component.
+
+    What a layer attends to has tensors where it was made: these go by their whole name.
+    """
     below = tensor.name.removeprefix(f"{layer.scope}/")
-    return below if below != tensor.name else tensor.name.rpartition("/")[2]
+    return below if layer.context is not None or below != tensor.name else tensor.name.rpartition("/")[2]
 
 
 def nonfinite(reports: Sequence[Report]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from rnnprobe.cells.addons import ADDONS_LAYER_NORM_LSTM, ADDONS_PEEPHOLE_LSTM
 from rnnprobe.cells.block_lstm import CUDNN_COMPATIBLE_LSTM, LSTM_BLOCK, LSTM_BLOCK_WRAPPER, LSTM_FUSED
 from rnnprobe.cells.conv_lstm import CONV_LSTMS
 from rnnprobe.cells.glstm import GLSTM, GLSTM_SHARED
+from rnnprobe.cells.grid_lstm import GRID_LSTMS, TIME_FREQ_LSTM
 from rnnprobe.cells.grid_rnn import GRID_RNNS
 from rnnprobe.cells.gru import (
     CUDNN_GRU,
@@ -24,6 +25,7 @@ from rnnprobe.cells.gru import (
 )
 from rnnprobe.cells.highway_core import SONNET1_HIGHWAY
 from rnnprobe.cells.indy_lstm import INDY_LSTM
+from rnnprobe.cells.janet import JANET
 from rnnprobe.cells.lstm import BASIC_LSTM, KERAS1_LSTM, KERAS_CUDNN_LSTM, KERAS_LSTM, LSTM
 from rnnprobe.cells.magenta import (
     MAGENTA_HYPER_LSTM,
@@ -44,7 +46,14 @@ from rnnprobe.cells.norm_lstm import (
     WEIGHT_NORM_LSTM,
 )
 from rnnprobe.cells.phased_lstm import PHASED_LSTM, PHASED_LSTM_PEEPHOLES
-from rnnprobe.cells.rnn import ADDONS_ESN, ADDONS_LAYER_NORM_SIMPLE_RNN, BASIC_RNN, IND_RNN, KERAS_SIMPLE_RNN
+from rnnprobe.cells.rnn import (
+    ADDONS_ESN,
+    ADDONS_LAYER_NORM_SIMPLE_RNN,
+    BASIC_RNN,
+    IND_RNN,
+    KERAS_IND_RNN,
+    KERAS_SIMPLE_RNN,
+)
 from rnnprobe.cells.sonnet import (
     SONNET1_GRU,
     SONNET1_VANILLA_RNN,
@@ -94,6 +103,8 @@ CELLS: tuple[Cell, ...] = (
     GLSTM,
     GLSTM_SHARED,
     *GRID_RNNS,
+    TIME_FREQ_LSTM,
+    *GRID_LSTMS,
     SONNET1_LAYER_NORM_LSTM,
     SONNET1_LSTM,
     MAGENTA_HYPER_LSTM,
@@ -117,4 +128,6 @@ CELLS: tuple[Cell, ...] = (
     SONNET1_HIGHWAY,
     ADDONS_LAYER_NORM_SIMPLE_RNN,
     ADDONS_ESN,
+    JANET,
+    KERAS_IND_RNN,
 )

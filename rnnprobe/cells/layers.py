@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnprobe.cells.options import COUNTS, RESIDUAL
-from rnnprobe.cells.shapes import evaluate, solve
+from rnnprobe.cells.shapes import evaluate, formulas, solve
 from rnnprobe.errors import BadInput
 from rnnprobe.types import Cell, Layer, Signal, Tensor, Value, Xp
 
 
-def fit(cell: Cell, weights: Mapping[str, Tensor]) -> dict[str, int] | None:
+def fit(cell: Cell, weights: Mapping[str, Tensor], counts: Mapping[str, int] | None = None) -> dict[str, int] | None:
     """The sizes for which the tensors satisfy a cell's shape formulas.
 
     Args:
         cell: the cell.
         weights: role → tensor.
+        counts: sizes that are options. One that other sizes follow from is 1 where nothing tells it.
 
     Returns:
         `input_size`, `units`, `output_size` and, of a convolution, `kernel_height` and the like; or None where a weight
@@ -29,10 +30,16 @@ def fit(cell: Cell, weights: Mapping[str, Tensor]) -> dict[str, int] | None:
             shapes.append((weight.shape, tensor.shape))
         elif not weight.optional:
             return None
-    sizes = solve(shapes, cell.relations)
+    sizes = solve(shapes, cell.relations, counts, dict.fromkeys(deciding(cell), 1))
     # Nothing but a projection makes h another width than the gates.
     narrowed = sizes is not None and sizes["output_size"] != sizes["units"]
     return None if narrowed and "projection" not in weights else sizes
+
+
+def deciding(cell: Cell) -> list[str]:
+    """The options that are sizes which other sizes follow from."""
+    relations = " ".join(f"{one} {other}" for one, other in cell.relations).split(" ")
+    return [option.name for option in cell.options if option.name in COUNTS and option.name in relations]
 
 
 def defaults(cell: Cell, known: Mapping[str, Value] | None = None) -> dict[str, Value]:
@@ -56,13 +63,9 @@ def signal_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
     counts = {name: value for name, value in layer.settings.items() if name in COUNTS and isinstance(value, int)}
     sizes = {**layer.sizes, **counts}
     return {
-        signal.name: (*layer.space, *(evaluate(formula, sizes) for formula in _formulas(signal.size)))
+        signal.name: (*layer.space, *(evaluate(formula, sizes) for formula in formulas(signal.size)))
         for signal in signals(layer)
     }
-
-
-def _formulas(size: str) -> list[str]:
-    return [formula for formula in size.split(",") if formula]
 
 
 def space_axes(cell: Cell) -> int:

@@ -43,6 +43,9 @@ class Namespace(Protocol):
     def max(self, a: Any) -> Any:
         """Along the last axis, which stays, of length 1."""
 
+    def cumsum(self, a: Any) -> Any:
+        """The running sum along the last axis."""
+
     def mod(self, a: Any, b: Any) -> Any:
         """The remainder with the sign of `b`."""
 
@@ -89,6 +92,11 @@ class NumPy:
     def sum(a: Array) -> Array:
         total: Array = np.sum(a, axis=-1, keepdims=True)
         return total
+
+    @staticmethod
+    def cumsum(a: Array) -> Array:
+        running: Array = np.cumsum(a, axis=-1)
+        return running
 
     @staticmethod
     def max(a: Array) -> Array:

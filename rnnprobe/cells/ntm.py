@@ -106,7 +106,7 @@ _HEAD = {
 }
 
 
-def _start(w: Mapping[str, Array]) -> dict[str, Array]:
+def _start(w: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     """What the states start from, `[*shape]` each."""
     return {
         "reads": np.tanh(w["initial_reads"][:, 0]),

@@ -36,7 +36,22 @@ OUTPUT_PROJECTION_ACTIVATION = replace(
 )
 ATTN_LENGTH = Option("attn_length", None, help="AttentionCellWrapper: to how many of its last outputs it attends.")
 CLIP_VALUE = Option("clip_value", 20.0, help="NTMCell: what its heads are told, and y, are clipped to ± this.")
-WRAPPING = (INPUT_PROJECTION_ACTIVATION, OUTPUT_PROJECTION_ACTIVATION, ATTN_LENGTH, CLIP_VALUE)
+MONOTONIC = Option("monotonic", "parallel", ("parallel", "hard"), "The mode of a monotonic AttentionWrapper.")
+FREQUENCY_WINDOWS = Option(
+    "frequency_windows", None, help="TimeFreqLSTMCell, GridLSTMCell: how many windows of features a step has."
+)
+FREQUENCY_SKIP = Option(
+    "frequency_skip", None, help="TimeFreqLSTMCell, GridLSTMCell: how many features further the next window starts."
+)
+BACKWARD_SLICE_OFFSET = Option(
+    "backward_slice_offset", 0, help="BidirectionalGridLSTMCell: how many features later its backward windows start."
+)
+OUTPUT_ATTENTION = Option("output_attention", True, help="AttentionWrapper: the attention is what is passed on.")
+WRAPPING = (INPUT_PROJECTION_ACTIVATION, OUTPUT_PROJECTION_ACTIVATION, ATTN_LENGTH, CLIP_VALUE, MONOTONIC)
 """Of wrapped cells (`rnnprobe.cells.wrappers`)."""
-COUNTS = frozenset({ATTN_LENGTH.name})
+RECURRENT_CLIP_MIN = Option("recurrent_clip_min", 0.0, help="IndRNN: the least weight of a unit for its own h.")
+RECURRENT_CLIP_MAX = Option("recurrent_clip_max", 1.0, help="IndRNN: the greatest weight of a unit for its own h.")
+BOUNDS = frozenset({RECURRENT_CLIP_MAX.name})
+"""Options that `none` turns off, besides those that are off by default."""
+COUNTS = frozenset({ATTN_LENGTH.name, FREQUENCY_WINDOWS.name, FREQUENCY_SKIP.name})
 """Options that are a size which the weights don't hold: without it a layer can't be run."""

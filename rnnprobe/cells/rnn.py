@@ -1,11 +1,13 @@
 """The basic recurrent cell: h' = (1 - leaky)·h + leaky·φ(x·W + h·U + b), where leaky is 1 but in an echo state network.
 
-In an independently recurrent network each unit has one weight for its own h, and U is a row; with layer norm,
-h' = φ(norm(x·W + h·U) + b).
+In an independently recurrent network each unit has one weight for its own h, and U is a row or a vector u; with layer
+norm, h' = φ(norm(x·W + h·U) + b).
 
 TensorFlow 1 `BasicRNNCell` (`rnn_cell_impl.py`), `contrib.rnn.IndRNNCell` (`rnn_cell.py`), Keras `SimpleRNN`
 (`recurrent.py`), TensorFlow Addons `ESNCell` (`rnn/esn_cell.py`) and `LayerNormSimpleRNNCell`
-(`rnn/layer_norm_simple_rnn_cell.py`); cells.md, sections 1, 4, 9.3 and 10.1.
+(`rnn/layer_norm_simple_rnn_cell.py`); cells.md, sections 1, 4, 9.3 and 10.1. The IndRNN published for Keras
+(https://github.com/titu1994/Keras-IndRNN, `ind_rnn.py`) clips u when it runs, and stores it unclipped: what counts is
+clip(u, min, max); where min is not 0, clip(sign(u)·max(|u|, |min|), min, max).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 
 from rnnprobe.cells.activations import activate
 from rnnprobe.cells.norms import layer_norm
-from rnnprobe.cells.options import ACTIVATION
+from rnnprobe.cells.options import ACTIVATION, RECURRENT_CLIP_MAX, RECURRENT_CLIP_MIN
 from rnnprobe.cells.storage import bias, kernels, stacked
 from rnnprobe.types import Cell, Option, OptionValue, Part, Signal, Weight, Xp
 
@@ -32,7 +34,9 @@ def project(xp: Xp, w: Mapping[str, Any], x: Any, options: Mapping[str, OptionVa
 
 
 def recurrent(xp: Xp, h: Any, kernel: Any) -> Any:
-    """h·U, `[batch, k · units]`; a row `[1, k · units]` holds each unit's weights for its own h."""
+    """h·U, `[batch, k · units]`; a row `[1, k · units]` or a vector holds each unit's weights for its own h."""
+    if len(kernel.shape) == 1:
+        return h * kernel
     if kernel.shape[0] > 1:
         return xp.matmul(h, kernel)
     return xp.concatenate([h] * (kernel.shape[-1] // h.shape[-1])) * kernel
@@ -42,7 +46,10 @@ def step(
     xp: Xp, w: Mapping[str, Any], z: Any, state: Mapping[str, Any], options: Mapping[str, OptionValue]
 ) -> dict[str, Any]:
     """One step from z `[batch, units]` and h `[batch, units]`."""
-    h_pre = z + recurrent(xp, state["h"], w["recurrent_kernel"])
+    kernel = w["recurrent_kernel"]
+    if options.get("recurrent_clip_max") is not None:
+        kernel = _clipped(xp, kernel, _number(options["recurrent_clip_min"]), _number(options["recurrent_clip_max"]))
+    h_pre = z + recurrent(xp, state["h"], kernel)
     if "norm_gamma" in w:
         h_pre = layer_norm(xp, h_pre, w["norm_gamma"], w.get("bias"), _number(options["epsilon"]))
     h = activate(xp, options["activation"], h_pre)
@@ -50,6 +57,14 @@ def step(
         leaky = _number(options["leaky"])
         h = (1.0 - leaky) * state["h"] + leaky * h
     return {"h": h, "h_pre": h_pre}
+
+
+def _clipped(xp: Xp, u: Any, low: float, high: float) -> Any:
+    """The weights `[units]` that an IndRNN goes by; a lowest one keeps them from 0, on either side of it."""
+    if low:
+        size = xp.maximum(xp.abs(u), abs(low))
+        u = xp.where(u > 0, size, xp.where(u < 0, -size, u))
+    return xp.clip(u, low, high)
 
 
 def _number(value: OptionValue) -> float:
@@ -107,6 +122,22 @@ IND_RNN = replace(
         bias("bias", ("bias",), ()),
     ),
 )
+
+KERAS_IND_RNN = replace(
+    IND_RNN,
+    name="keras_ind_rnn",
+    title="IndRNN for Keras",
+    framework="published",
+    scopes=("ind_rnn", "ind_rnn_cell"),
+    classes=("IndRNN", "IndRNNCell"),
+    weights=(
+        Weight("kernel", ("input_kernel",), ("input_size", "units"), (Part("kernel", "input_size"),)),
+        Weight("recurrent_kernel", ("recurrent_kernel",), ("units",), (Part("recurrent_kernel", "units"),)),
+        bias("bias", ("bias",), (), optional=True),
+    ),
+    options=(replace(ACTIVATION, default="relu"), RECURRENT_CLIP_MIN, RECURRENT_CLIP_MAX),
+)
+"""Up to 1, the greatest weight of a cell of its own; a layer that knows its steps has 2^(1/steps)."""
 
 ADDONS_ESN = replace(
     KERAS_SIMPLE_RNN,

@@ -30,25 +30,35 @@ def evaluate(formula: str, sizes: Mapping[str, int]) -> int:
     return sum(number * prod(sizes[symbol] for symbol in symbols) for number, symbols in _terms(formula))
 
 
+def formulas(size: str) -> list[str]:
+    """The formulas of a `Signal.size`, one for each axis; none where a step is one number."""
+    return [formula for one in size.split(",") if (formula := one.strip())]
+
+
 def solve(
-    shapes: Iterable[tuple[tuple[str, ...], tuple[int, ...]]], relations: Iterable[tuple[str, str]] = ()
+    shapes: Iterable[tuple[tuple[str, ...], tuple[int, ...]]],
+    relations: Iterable[tuple[str, str]] = (),
+    known: Mapping[str, int] | None = None,
+    guesses: Mapping[str, int] | None = None,
 ) -> dict[str, int] | None:
     """The sizes for which every formula gives the stored shape.
 
     Args:
         shapes: pairs of a shape in formulas and the stored shape.
-        relations: pairs of a symbol and the formula that it equals besides.
+        relations: pairs of formulas that are equal besides.
+        known: sizes that no shape tells.
+        guesses: what sizes are that nothing tells and others follow from; the first one first.
 
     Returns:
         `input_size`, `units` and `output_size` (which is `units` where no shape decides it), and every other symbol,
         each at least 1; or None where no such sizes exist.
     """
-    equations = [((*_terms(formula), (-1, (symbol,))), 0) for symbol, formula in relations]
+    equations = [(_terms(other) + _negative(_terms(one)), 0) for one, other in relations]
     for formulas, shape in shapes:
         if len(formulas) != len(shape):
             return None
         equations += [(_terms(formula), number) for formula, number in zip(formulas, shape, strict=True)]
-    sizes: dict[str, int] = {}
+    sizes = dict(known or {})
     while equations:
         left = []
         for terms, number in equations:
@@ -68,6 +78,10 @@ def solve(
                 return None
             sizes[symbol] = size
         if len(left) == len(equations):
+            guess = next((name for name in guesses or {} if name not in sizes), None)
+            if guesses and guess is not None:
+                sizes[guess] = guesses[guess]
+                continue
             if "units" not in sizes or "output_size" in sizes:
                 return None
             sizes["output_size"] = sizes["units"]
@@ -75,6 +89,10 @@ def solve(
     if "units" in sizes:
         sizes.setdefault("output_size", sizes["units"])
     return sizes if {"input_size", "units", "output_size"} <= sizes.keys() else None
+
+
+def _negative(terms: _Terms) -> _Terms:
+    return tuple((-number, symbols) for number, symbols in terms)
 
 
 def _reduced(terms: _Terms, sizes: Mapping[str, int]) -> tuple[dict[tuple[str, ...], int], int]:
@@ -88,4 +106,4 @@ def _reduced(terms: _Terms, sizes: Mapping[str, int]) -> tuple[dict[tuple[str, .
             coefficients[unknown] = coefficients.get(unknown, 0) + value
         else:
             constant += value
-    return coefficients, constant
+    return {symbols: value for symbols, value in coefficients.items() if value}, constant

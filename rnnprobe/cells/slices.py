@@ -61,6 +61,9 @@ def slices(layer: Layer) -> Iterator[GateSlice]:
         tensor = layer.weights.get(weight.role)
         if tensor is None:
             continue
+        if not tensor.shape:
+            yield from (GateSlice(part.name, "", tensor, ALL, ALL, ()) for part in weight.parts)
+            continue
         start = 0
         for part in weight.parts:
             extent = evaluate(part.rows, layer.sizes)

@@ -6,8 +6,8 @@ that signal in the trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,18 @@ import numpy as np
 from rnnprobe import inputs, outputs
 from rnnprobe import run as runs
 from rnnprobe.analysis import words
-from rnnprobe.analysis.comparison import Difference
+from rnnprobe.analysis.comparison import Comparer, Comparison, Kind
+from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.checks.specification import GoldenSpec, Specification
 from rnnprobe.checks.verdict import Verdict
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import locate
-from rnnprobe.outputs import LayerTrace, Trace
+from rnnprobe.outputs import Trace
 from rnnprobe.outputs.lazy import Stored
-from rnnprobe.types import Array, Batch, Block, Entry, Layer, Network
+from rnnprobe.types import Array, Batch, Block, Entry, Network
 
 TOLERANCE = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-9}
 """By the dtype of the trace: rounding differs between machines and releases."""
-
-_ORDER = ("pre", "gate", "inner", "state", "output")
-"""What comes first within a step."""
 
 
 def goldens(network: Network, spec: Specification) -> Iterator[Verdict]:
@@ -69,14 +67,18 @@ def _golden(network: Network, one: GoldenSpec, trace: Trace, folder: Path) -> It
             batch_size=1 if one.carry else inputs.BATCH_SIZE,
         )
 
-    wanted = runs.Wanted(tuple(trace.layers), one.own_input, bool(trace.outputs))
+    ask = runs.Ask(layers=tuple(trace.layers), own_input=one.own_input, outputs=bool(trace.outputs))
     try:
-        run = runs.rebuilt(network, wanted, read, lambda lines: None)
-        found = _differences(run, one, trace)
+        run = runs.rebuilt(network, ask, read, lambda lines: None)
+        problem = _unlike(run, trace)
+        found = None if problem else _compared(run, one, trace)
     except BadInput as exc:
-        yield Verdict("golden", False, expected, f"it can't be run: {exc}", one.level, one.key)
+        problem, found = f"it can't be run: {exc}", None
+    if found is None or found.missing:
+        problem = problem if found is None else found.missing[0]
+        yield Verdict("golden", False, expected, problem, one.level, one.key)
         return
-    yield _verdict(one, expected, found)
+    yield _verdict(one, expected, trace.names, found)
 
 
 def _located(given: str | Mapping[str, str], folder: Path) -> str | dict[str, str]:
@@ -86,85 +88,8 @@ def _located(given: str | Mapping[str, str], folder: Path) -> str | dict[str, st
     return {name: str(folder / file) for name, file in given.items()}
 
 
-@dataclass(slots=True)
-class _Apart:
-    """How far a signal is from the trace.
-
-    Attributes:
-        order: of its layer in the network.
-        allowed: the difference that the tolerance allows.
-        place: the unit, or place in space, at which it is first beyond; with what was found and expected there.
-    """
-
-    difference: Difference
-    order: int
-    allowed: float
-    place: tuple[int, ...] = ()
-    values: tuple[float, float] = (0.0, 0.0)
-
-    def add(self, ours: Array, expected: Array, start: int, sequence: int) -> None:
-        """Compares a stretch, `[time, batch, …]`, or without time `[batch, …]`."""
-        before = self.difference.first
-        self.difference.add(ours, expected, start, sequence, self.allowed)
-        first = self.difference.first
-        if first is None or first == before:
-            return
-        at = (first[0] - sequence,) if first[1] is None else (first[1] - start, first[0] - sequence)
-        mine, other = np.asarray(ours[at]), np.asarray(expected[at])
-        with np.errstate(invalid="ignore"):
-            far = ~(np.abs(np.subtract(mine, other, dtype=np.float64)) <= self.allowed)
-        far &= ~((mine == other) | (np.isnan(mine) & np.isnan(other)))
-        self.place = tuple(int(k) for k in np.argwhere(far)[0])
-        self.values = (float(mine[self.place]), float(other[self.place]))
-
-    @property
-    def when(self) -> tuple[int, int, int]:
-        """What comes first: the step as the layer runs, the layer, the stage within a step."""
-        step = (self.difference.first or (0, 0))[1]
-        return (
-            1 << 62 if step is None else -step if self.difference.backward else step,
-            self.order,
-            self.difference.stage,
-        )
-
-
-@dataclass(slots=True)
-class _Found:
-    """What a run came to.
-
-    Attributes:
-        apart: a record for each signal of each layer, and for each output.
-        problem: why the run and the trace can't be compared, or empty.
-    """
-
-    names: tuple[str, ...]
-    apart: list[_Apart] = field(default_factory=list)
-    problem: str = ""
-
-
-def _differences(run: runs.Run, one: GoldenSpec, trace: Trace) -> _Found:
-    found = _Found(trace.names, problem=_unlike(run, trace))
-    if found.problem:
-        return found
-    layers = {layer.name: layer for layer in run.layers}
-    record = {name: tuple(layer.signals) for name, layer in trace.layers.items()}
-    signals = {
-        (name, signal): _apart(layers[name], number, signal, stored, one)
-        for number, (name, layer) in enumerate(trace.layers.items())
-        for signal, stored in layer.signals.items()
-    }
-    results = {
-        name: _Apart(Difference("output", name, ""), len(layers), _allowed(one, "output", stored))
-        for name, stored in trace.outputs.items()
-    }
-    for block in run.blocks(record, carry=one.carry):
-        _compare(block, trace, signals, results)
-    found.apart = [*signals.values(), *results.values()]
-    return found
-
-
 def _unlike(run: runs.Run, trace: Trace) -> str:
-    """Why the input or a layer is not that of the trace, or empty."""
+    """Why the input, a layer or an output is not that of the trace, or empty."""
     lengths = [int(length) for batch in run.batches for length in batch.lengths]
     if lengths != [int(length) for length in trace.lengths]:
         return f"the input has {_extent(lengths)}, and the trace {_extent([int(n) for n in trace.lengths])}"
@@ -172,10 +97,12 @@ def _unlike(run: runs.Run, trace: Trace) -> str:
     for name, layer in trace.layers.items():
         if name not in layers:
             return f"{name} does not run on this input"
-        there = run.signals(["all"])[name]
-        lost = [signal for signal in layer.signals if signal not in there]
-        if lost:
-            return f"{name} has no {lost[0]}"
+        shapes = signal_shapes(layers[name])
+        for signal, stored in layer.signals.items():
+            if signal not in shapes:
+                return f"{name} has no {signal}"
+            if stored.shape[2:] != shapes[signal]:
+                return f"{name} {signal} has {list(shapes[signal])} a step, and {list(stored.shape[2:])} in the trace"
     missing = set(trace.outputs) - {outcome.name for outcome in run.outcomes}
     return f"the model has no output {min(missing)}" if missing else ""
 
@@ -184,10 +111,22 @@ def _extent(lengths: list[int]) -> str:
     return f"{words.counted(len(lengths), 'sequence')} of {words.counted(sum(lengths), 'step')}"
 
 
-def _apart(layer: Layer, number: int, signal: str, stored: Stored, one: GoldenSpec) -> _Apart:
-    kind = next(each.kind for each in layer.cell.signals if each.name == signal)
-    difference = Difference("signal", layer.name, signal, layer.direction == "backward", _ORDER.index(kind))
-    return _Apart(difference, number, _allowed(one, signal, stored))
+def _compared(run: runs.Run, one: GoldenSpec, trace: Trace) -> Comparison:
+    """The run beside the trace, stretch by stretch."""
+    layers = {layer.name: layer for layer in run.layers}
+    record = {name: tuple(layer.signals) for name, layer in trace.layers.items()}
+    allowed: dict[tuple[Kind, str, str], float] = {
+        ("signal", name, signal): _allowed(one, signal, stored)
+        for name, layer in trace.layers.items()
+        for signal, stored in layer.signals.items()
+    }
+    allowed |= {("output", name, ""): _allowed(one, "output", stored) for name, stored in trace.outputs.items()}
+    comparer = Comparer([layers[name] for name in trace.layers], 0.0, allowed)
+    for block in run.blocks(record, carry=one.carry):
+        outcomes = {name: values for name, values in block.outcomes.items() if name in trace.outputs}
+        ours = replace(block, final={}, outcomes=outcomes)
+        comparer.add(ours, _stored(ours, trace))
+    return comparer.comparison
 
 
 def _allowed(one: GoldenSpec, signal: str, stored: Stored) -> float:
@@ -200,55 +139,42 @@ def _allowed(one: GoldenSpec, signal: str, stored: Stored) -> float:
     return one.tolerances.get(signal, default) * largest
 
 
-def _compare(
-    block: Block, trace: Trace, signals: Mapping[tuple[str, str], _Apart], results: Mapping[str, _Apart]
-) -> None:
-    first = block.batch.start
-    rows = slice(first, first + len(block.batch.names))
-    for layer, recorded in block.signals.items():
-        for signal, ours in recorded.items():
-            expected = _stretch(trace.layers[layer], signal, rows, block.start, len(ours))
-            if expected.shape != ours.shape:
-                shapes = f"{list(ours.shape[2:])} a step, and {list(expected.shape[2:])} in the trace"
-                raise BadInput(f"{layer} {signal} has {shapes}")
-            signals[layer, signal].add(ours, expected, block.start, first)
-    for name, ours in block.outcomes.items():
-        if name in results:
-            expected = trace.outputs[name][rows]
-            steps = slice(0, ours.shape[1]) if name in trace.output_lengths else slice(None)
-            expected = expected[:, steps] if ours.ndim > 1 else expected
-            if expected.shape != ours.shape:
-                raise BadInput(f"output {name} is {list(ours.shape)}, and {list(expected.shape)} in the trace")
-            results[name].add(ours, expected, 0, first)
+def _stored(block: Block, trace: Trace) -> Block:
+    """What the trace holds of the signals, steps and outcomes of a block."""
+    rows = slice(block.batch.start, block.batch.start + len(block.batch.names))
+
+    def steps(layer: str, signal: str, ours: Array) -> Array:
+        held = trace.layers[layer].signals[signal][rows, block.start : block.start + len(ours)]
+        return np.moveaxis(np.asarray(held), 1, 0)
+
+    def outcome(name: str, ours: Array) -> Array:
+        held = np.asarray(trace.outputs[name][rows])
+        return held[:, : ours.shape[1]] if name in trace.output_lengths else held
+
+    signals = {
+        layer: {signal: steps(layer, signal, ours) for signal, ours in recorded.items()}
+        for layer, recorded in block.signals.items()
+    }
+    outcomes = {name: outcome(name, ours) for name, ours in block.outcomes.items()}
+    return Block(block.batch, block.start, signals, outcomes=outcomes)
 
 
-def _stretch(layer: LayerTrace, signal: str, rows: slice, start: int, steps: int) -> Array:
-    """What the trace holds of some steps, `[time, batch, …]`; a batch may be padded further than the trace."""
-    held: Array = np.moveaxis(np.asarray(layer.signals[signal][rows, start : start + steps]), 1, 0)
-    if len(held) == steps:
-        return held
-    gap = np.full((steps - len(held), *held.shape[1:]), np.nan, held.dtype)
-    return np.concatenate([held, gap])
-
-
-def _verdict(one: GoldenSpec, expected: str, found: _Found) -> Verdict:
+def _verdict(one: GoldenSpec, expected: str, names: Sequence[str], found: Comparison) -> Verdict:
     """The first step, layer, signal and unit that are beyond the tolerance."""
-    if found.problem:
-        return Verdict("golden", False, expected, found.problem, one.level, one.key)
-    beyond = [each for each in found.apart if each.difference.beyond]
+    beyond = [each for each in found.differences if each.beyond]
     if not beyond:
-        compared = sum(each.difference.compared for each in found.apart)
-        return Verdict("golden", True, expected, f"{words.count(compared)} values like it", one.level, one.key)
-    each = min(beyond, key=lambda one: one.when)
-    difference = each.difference
-    sequence, step = difference.first or (0, None)
-    at = [f"sequence {sequence} ({found.names[sequence]})"]
+        text = f"{words.count(found.compared)} values like it"
+        return Verdict("golden", True, expected, text, one.level, one.key)
+    order = list(dict.fromkeys(each.layer for each in found.differences))
+    first = min(beyond, key=lambda each: (each.along, order.index(each.layer), each.stage))
+    sequence, step = first.first or (0, None)
+    at = [f"sequence {sequence} ({names[sequence]})"]
     at += [] if step is None else [f"step {step}"]
-    at += [f"unit {','.join(map(str, each.place))}"] if each.place else []
-    largest = max(beyond, key=lambda one: one.difference.largest / one.allowed if one.allowed else np.inf).difference
+    at += [f"unit {','.join(map(str, first.place))}"] if first.place else []
+    largest = found.worst or first
     what = (
-        f"first at {', '.join(at)}: {words.precise(each.values[0])} in place of {words.precise(each.values[1])}; "
-        f"{words.counted(len(beyond), 'signal')} of {len(found.apart)} beyond {words.number(each.allowed)}, "
+        f"first at {', '.join(at)}: {words.precise(first.values[0])} in place of {words.precise(first.values[1])}; "
+        f"{words.counted(len(beyond), 'signal')} of {len(found.differences)} beyond {words.number(first.allowed)}, "
         f"up to {words.number(largest.largest)} in {largest.layer} {largest.signal}"
     )
-    return Verdict("golden", False, expected, what, one.level, one.key, difference.layer, what=difference.signal)
+    return Verdict("golden", False, expected, what, one.level, one.key, first.layer, what=first.signal)

@@ -21,7 +21,7 @@ import click
 
 from rnnprobe.analysis import words
 from rnnprobe.cells import CELLS
-from rnnprobe.cells.options import COUNTS, RESIDUAL, SPATIAL, WRAPPING
+from rnnprobe.cells.options import BOUNDS, COUNTS, RESIDUAL, SPATIAL, WRAPPING
 from rnnprobe.recover import Overrides
 from rnnprobe.types import Network, Option, OptionValue
 from rnnprobe.views.escape import plain
@@ -133,9 +133,13 @@ def describes_cell(function: F) -> F:
 
 
 def names_cell(function: F) -> F:
-    """--cell, --config → `overrides: Overrides`: what tells which cell the weights are, for the commands in which the
-    options of the cell change nothing."""
-    return _named(_overriding(function, ()))
+    """--cell, --config and the options that are sizes → `overrides: Overrides`: what tells which cell the weights are,
+    for the commands in which the cell's other options change nothing."""
+    counts = [option for option in _DESCRIBED.values() if option.name in COUNTS]
+    decorated = _overriding(function, [option.name for option in counts])
+    for option in reversed(counts):
+        decorated = _flag(option)(decorated)
+    return _named(decorated)
 
 
 def _overriding(function: F, names: Iterable[str]) -> F:
@@ -184,7 +188,8 @@ def _flag(option: Option) -> Callable[[F], F]:
     if option.name in COUNTS:
         return click.option(flag, option.name, type=click.IntRange(1), metavar="NUMBER", help=option.help)
     # An option without a number of its own is a bound, which is off by default.
-    kind, metavar = (_bound, "NUMBER|none") if option.default is None else (_number, "NUMBER")
+    bound = option.default is None or option.name in BOUNDS
+    kind, metavar = (_bound, "NUMBER|none") if bound else (_number, "NUMBER")
     return click.option(flag, option.name, type=kind, metavar=metavar, help=option.help)
 
 

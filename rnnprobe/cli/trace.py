@@ -110,14 +110,15 @@ def command(
     from rnnprobe.inputs.file import path_of
     from rnnprobe.types import Recording
 
-    whole_graph = _engine(engine, tensors, own_input, carry, initial_state, verify)
     checkpoint = formats.read(model)
     read = (*reading.read_from, *((initial_state,) if initial_state is not None else ()))
     sources = [*checkpoint.files, *(path for path in map(path_of, read) if path is not None)]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
     words, wants_output = recorded(record)
-    wanted = runs.Wanted(layer, own_input, wants_output, tensors, feeds.read(reading.feed), bool(reading.inputs))
+    states = carry or initial_state is not None
+    fed = feeds.read(reading.feed)
+    ask = runs.Ask(engine, layer, own_input, wants_output, tensors, fed, bool(reading.inputs), states)
     whole = recover.network(checkpoint, overrides)
     if not quiet:
         say(checkpoint.notes)
@@ -125,20 +126,17 @@ def command(
     def batches(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
         return reading.read(entries, quiet=quiet, batch_size=1 if carry else None)
 
-    if whole_graph:
-        run = runs.original(whole, wanted, batches)
-    else:
-        run = runs.rebuilt(whole, wanted, batches, _silent if quiet or initial_state is not None else say)
-    if not quiet and not whole_graph:
+    run = runs.prepare(whole, ask, batches, _silent if quiet or initial_state is not None else say)
+    if not quiet and run.probe is None:
         say_assumptions(run.network)
     signals = run.signals(words)
-    attributes = provenance(checkpoint, reading) | ({"engine": "original"} if whole_graph else {})
+    attributes = provenance(checkpoint, reading) | ({} if run.probe is None else {"engine": "original"})
     recording = Recording(run.layers, signals, run.batches, attributes, {}, run.lengths, run.outcomes)
-    states = _states(initial_state, run.network.layers, recording.sequences, quiet)
+    given = _states(initial_state, run.network.layers, recording.sequences, quiet)
     if dry_run:
         return _forecast(recording, dtype, as_json)
-    compared = proof.Compared(run, None if whole_graph else verify, states=carry or states is not None)
-    blocks = compared.over(run.blocks(signals, initial=states, carry=carry))
+    compared = proof.Compared(run, verify)
+    blocks = compared.over(run.blocks(signals, initial=given, carry=carry))
     if not quiet:
         blocks = _progress(blocks, recording)
     if place is not None:
@@ -155,35 +153,6 @@ def command(
 
 def _silent(lines: Iterable[str]) -> None:
     """Says nothing."""
-
-
-def _engine(
-    engine: str | None,
-    tensors: tuple[str, ...],
-    own_input: bool,
-    carry: bool,
-    initial_state: str | None,
-    verify: bool | None,
-) -> bool:
-    """Whether the original graph is recorded.
-
-    Raises:
-        click.UsageError: options that don't go together.
-    """
-    if engine == "rebuilt" and tensors:
-        raise click.UsageError("--tensor names tensors of the original graph; it goes with --engine original")
-    if engine != "original" and not tensors:
-        return False
-    given = {
-        "--own-input": own_input,
-        "--carry": carry,
-        "--initial-state": initial_state is not None,
-        "--verify": verify,
-    }
-    wrong = [flag for flag, value in given.items() if value]
-    if wrong:
-        raise click.UsageError(f"{wrong[0]} goes with the rebuilt layers, and the original graph is recorded here")
-    return True
 
 
 def _done(output: Path | None, recording: Recording, verified: Mapping[str, Any]) -> str:

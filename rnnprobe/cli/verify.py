@@ -80,10 +80,10 @@ def command(
 
     whole = recover.network(formats.read(model), overrides)
     outputs = bool(whole.outputs) and not layer and not own_input
-    wanted = runs.Wanted(layer, own_input, outputs, (), feeds.read(reading.feed), bool(reading.inputs))
+    ask = runs.Ask(None, layer, own_input, outputs, (), feeds.read(reading.feed), bool(reading.inputs))
     if not quiet:
         say(whole.checkpoint.notes)
-    run = runs.provable(whole, wanted, lambda entries: reading.read(entries, quiet=quiet))
+    run = runs.provable(whole, ask, lambda entries: reading.read(entries, quiet=quiet))
     if not quiet:
         say_assumptions(run.network)
     found, original = proof.prove(run, tolerance, padded=padded)

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from rnnprobe.analysis.layouts import LAYOUTS
-from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.cells.options import COUNTS, RESIDUAL
 from rnnprobe.cli.options import (
     describes_cell,
     json_option,

@@ -70,9 +70,7 @@ def compile_pass(
             w = weights[layer.name]
             if layer.cell.attend is not None:
                 w = {**w, **layer.cell.attend(TensorFlow, w, *memories[layer.name])}
-            steps, after[layer.name] = _run_layer(
-                layer, w, x, valid[layer.name], states[layer.name], wanted
-            )
+            steps, after[layer.name] = _run_layer(layer, w, x, valid[layer.name], states[layer.name], wanted)
             known[layer.name] = _passed_on(layer, steps[layer.cell.emits], x, shown[layer.name])
             recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}
             if layer.name in kept:

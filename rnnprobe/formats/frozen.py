@@ -45,10 +45,10 @@ def read(path: Path) -> Checkpoint:
     """
     parsed, writer = _graph(path)
     parsed = graph.flat(parsed)
-    tensors, kinds, notes = constants(_definition(parsed), path)
+    tensors, kinds, notes = constants(graph.definition(parsed), path)
     set_apart = kinds | apart({name: tensor for name, tensor in tensors.items() if name not in kinds})
     if len(set_apart) == len(tensors):
-        variables = sum(node.op in VARIABLES for node in _definition(parsed).node)
+        variables = sum(node.op in VARIABLES for node in graph.definition(parsed).node)
         what = f"the values of its {variables} variables are stored elsewhere" if variables else "no constant is one"
         hint = "give the checkpoint that was saved with this graph" if variables else ""
         raise BadInput(f"holds a graph without weights: {what}", path=path, hint=hint)
@@ -68,10 +68,6 @@ FORMAT = Format(NAME, matches, read)
 
 
 # The graph -----------------------------------------------------------------------------------------------------------
-
-
-def _definition(parsed: Any) -> Any:
-    return parsed.graph_def if hasattr(parsed, "graph_def") else parsed
 
 
 def _graph(path: Path) -> tuple[Any, str]:
@@ -95,7 +91,7 @@ def _graph(path: Path) -> tuple[Any, str]:
     problems = []
     for message in kinds:
         problem = fill(message, data)
-        definition = _definition(message)
+        definition = graph.definition(message)
         if not problem and definition.node and all(_OP.fullmatch(node.op) and node.name for node in definition.node):
             _check_names(definition, path)
             return message, graph.writer(message) if message is not definition else ""

@@ -63,13 +63,19 @@ def signatures(parsed: Any) -> dict[str, Any]:
     return {name: stored[name] for name in sorted(stored) if name not in _RUN_ON_LOADING}
 
 
+def definition(parsed: Any) -> Any:
+    """The GraphDef of a MetaGraphDef, or a GraphDef as it stands."""
+    return parsed.graph_def if hasattr(parsed, "graph_def") else parsed
+
+
 def flat(parsed: Any) -> Any:
     """A MetaGraphDef or GraphDef with the calls in its graph laid out (`rnnprobe.formats.inline`)."""
-    if not hasattr(parsed, "graph_def"):
-        return inline.flat(parsed)
-    laid_out = inline.flat(parsed.graph_def)
-    if laid_out is not parsed.graph_def:
-        parsed.graph_def.CopyFrom(laid_out)
+    inner = definition(parsed)
+    laid_out = inline.flat(inner)
+    if inner is parsed:
+        return laid_out
+    if laid_out is not inner:
+        inner.CopyFrom(laid_out)
     return parsed
 
 

@@ -75,7 +75,7 @@ def with_config(checkpoint: Checkpoint, path: Path) -> Checkpoint:
     Raises:
         BadInput: the file is not there, or holds no Keras configuration.
     """
-    config = keras_config(parse(_load(path), path, "the file"))
+    config = keras_config(parse(load(path), path, "the file"))
     if config is None:
         raise BadInput(
             "holds no Keras configuration (an object with class_name and config)",
@@ -96,7 +96,12 @@ def _version(checkpoint: Checkpoint) -> str:
     return release.partition(" ")[0] if framework == "Keras" else ""  # the backend may stand behind it
 
 
-def _load(path: Path) -> bytes:
+def load(path: Path) -> bytes:
+    """The bytes of a file of bounded length.
+
+    Raises:
+        BadInput: it can't be read, or is longer.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(CONFIG_BYTES + 1)
@@ -122,7 +127,7 @@ def beside(weights: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
             if path.suffix != ".json" or not called:
                 continue
             try:
-                if keras_config(parse(_load(path), path, "the file")) is not None:
+                if keras_config(parse(load(path), path, "the file")) is not None:
                     found.append(path)
             except BadInput as exc:
                 where = "beside it" if folder == weights.absolute().parent else "one folder above"
@@ -143,7 +148,7 @@ def _matches(path: Path) -> bool:
     if path.suffix != ".json" or not path.is_file():
         return False
     try:
-        return keras_config(parse(_load(path), path, "the file")) is not None
+        return keras_config(parse(load(path), path, "the file")) is not None
     except BadInput:  # another format may read it, or the error is that none does
         return False
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rnnprobe.cells import CELLS
-from rnnprobe.cells.options import COUNTS
 from rnnprobe.errors import BadInput
-from rnnprobe.types import Candidate, Checkpoint, Layer, Network, OptionValue, Value
+from rnnprobe.recover import bilm
+from rnnprobe.recover.counts import counted, told
+from rnnprobe.recover.stacked import joined
+from rnnprobe.types import Checkpoint, Layer, Network, OptionValue, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Overrides:
     Attributes:
         cell: the name of the cell that unclaimed candidates are.
         options: option → value, for every layer that has the option.
-        config: a Keras configuration (JSON) to read beside the weights.
+        config: a Keras configuration (JSON) to read beside the weights; of a bilm-tf model its options.
     """
 
     cell: str | None = None
@@ -40,7 +42,8 @@ def network(checkpoint: Checkpoint, overrides: Overrides = Overrides()) -> Netwo
     if overrides.cell is not None and overrides.cell not in {cell.name for cell in CELLS}:
         known = ", ".join(cell.name for cell in CELLS)
         raise BadInput(f"there is no cell called {overrides.cell!r}", hint=f"the cells are: {known}")
-    if overrides.config is not None:
+    dump = bilm.is_dump(checkpoint)
+    if overrides.config is not None and not dump:
         from rnnprobe.formats.keras_json import with_config
 
         checkpoint = with_config(checkpoint, overrides.config)
@@ -51,22 +54,24 @@ def network(checkpoint: Checkpoint, overrides: Overrides = Overrides()) -> Netwo
     elif checkpoint.config is not None or checkpoint.groups:
         from rnnprobe.recover import keras
 
-        found = keras.recover(checkpoint)
+        found = keras.recover(checkpoint, overrides.cell)
     else:
         from rnnprobe.recover import names
 
-        found = names.recover(checkpoint, overrides.cell)
+        found = told(names.recover(checkpoint, overrides.cell), overrides.options)
+        found = bilm.refine(found, overrides.config) if dump else found
         if checkpoint.graph is not None:
             from rnnprobe.recover import graph
 
             found = graph.refine(found)
+        found = joined(found)
     if overrides.cell is not None and overrides.cell not in {layer.cell.name for layer in found.layers}:
         raise BadInput(
             f"nothing in it is a {overrides.cell}, as far as names and shapes go",
             path=checkpoint.path,
             hint=f"`rnnprobe inspect {checkpoint.path}` lists what could be which cell",
         )
-    return _counted(_override(_trim(found), overrides.options))
+    return counted(_override(_trim(found), overrides.options))
 
 
 def _trim(found: Network) -> Network:
@@ -77,20 +82,6 @@ def _trim(found: Network) -> Network:
         kept = {name: value for name, value in layer.options.items() if name not in idle}
         layers.append(replace(layer, options=kept))
     return replace(found, layers=tuple(layers))
-
-
-def _counted(found: Network) -> Network:
-    """Without the layers of which a size is nowhere told; they are candidates."""
-    layers, candidates = [], list(found.candidates)
-    for layer in found.layers:
-        unknown = sorted(name for name in COUNTS & layer.options.keys() if layer.options[name].value is None)
-        if not unknown:
-            layers.append(layer)
-            continue
-        flags = " and ".join(f"--{name.replace('_', '-')}" for name in unknown)
-        reason = f"a {layer.cell.title}, but its {' and '.join(unknown)} is not among the weights; {flags} settles it"
-        candidates.append(Candidate(layer.scope, (layer.cell.name,), reason))
-    return replace(found, layers=tuple(layers), candidates=tuple(candidates))
 
 
 def _override(found: Network, options: Mapping[str, OptionValue]) -> Network:

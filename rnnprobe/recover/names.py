@@ -1,8 +1,9 @@
 """Layers from the names and shapes of TensorFlow variables alone (cells.md, sections 0.4, 1, 6, 7 and 12).
 
 A scope is claimed for a cell when its last component is a name that TensorFlow gave that cell (or, for Keras cells,
-when `kernel` and `recurrent_kernel` lie side by side), every tensor below it is accounted for, and the shapes satisfy
-the cell's formula. Anything else that looks recurrent becomes a `Candidate`, for a graph or a flag to settle.
+when `kernel` and `recurrent_kernel` lie side by side, and for Sonnet's cores by the names of the variables), every
+tensor below it is accounted for, and the shapes satisfy the cell's formula. Anything else that looks recurrent becomes
+a `Candidate`, for a graph or a flag to settle.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
 from rnnprobe.formats.natural import natural
 from rnnprobe.recover.numbered import stack
+from rnnprobe.recover.stacked import bottoms
 from rnnprobe.recover.wiring import forward_first, wire
 from rnnprobe.recover.wrapped import wrapped
 from rnnprobe.types import Array, Candidate, Cell, Checkpoint, Layer, Network, Tensor, Value
@@ -30,7 +32,7 @@ _DRIVER = re.compile(
 # The scopes of the cuDNN layers that are basic cells, and tell the activation.
 _CUDNN_RNN = re.compile(r"(?:^|/)cudnn_rnn_(tanh|relu)(?:_\d+)?/")
 _COUNTER = re.compile(r"_\d+$")
-_SHARD = re.compile(r"^(?P<stem>.*/)?(?P<kind>W|W_P)_(?P<number>\d+)$")
+_SHARD = re.compile(r"^(?P<stem>.*/)?(?P<kind>W|W_P|W_[ft]_\d+)_(?P<number>\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,31 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
     # What lies inside of a cell's scope is its own: the inner cells of a grid.
     layers = [layer for layer in layers if not layer.scope.startswith(claimed)]
     candidates = [candidate for candidate in candidates if not candidate.scope.startswith(claimed)]
-    layers = wrapped(layers, tensors)
+    layers = bottoms(wrapped(layers, tensors), tensors)
     # A wrapper's weights may look like those of a basic cell.
     taken = {tensor.name for layer in layers for tensor in layer.weights.values()}
     spare = [name for name in tensors if name not in taken]
     candidates = [one for one in candidates if any(name.startswith(f"{one.scope}/") for name in spare)]
     layers.sort(key=lambda layer: natural(forward_first(layer.scope)))
-    return wire(Network(checkpoint, tuple(layers), (), tuple(candidates)))
+    notes, opaque = _opaque(tensors, layers)
+    return wire(Network(checkpoint, tuple(layers), (), (*candidates, *opaque), notes))
+
+
+def _opaque(tensors: Mapping[str, Tensor], layers: Iterable[Layer]) -> tuple[tuple[str, ...], tuple[Candidate, ...]]:
+    """A note for each buffer of cuDNN's that lies beside its canonical weights, a candidate for one that lies alone."""
+    notes, candidates = [], []
+    for name in tensors:
+        scope, _, leaf = name.rpartition("/")
+        if leaf != "opaque_kernel":
+            continue
+        if any(layer.scope.startswith(f"{scope}/") for layer in layers):
+            notes.append(f"{name} holds the same weights as cuDNN lays them out; it is not read")
+        else:
+            reason = "cuDNN's own buffer of all weights of its layers, laid out as that release of cuDNN pleased"
+            candidates.append(
+                Candidate(scope, (), f"{leaf} is {reason}; a Saver without a var_list also saves them apart")
+            )
+    return tuple(notes), tuple(candidates)
 
 
 def _join_shards(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,13 +139,16 @@ def _stack_rows(name: str, parts: list[Tensor]) -> Tensor:
 
 def _scopes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[_Match], list[str]]]:
     """Each scope that holds the weights of some cell: `(scope, matches, names below it that no match accounts for)`."""
+    leaves: dict[str, list[tuple[str, str]]] = {}
+    for cell in CELLS:
+        for weight in cell.weights:
+            for leaf in weight.names:
+                leaves.setdefault(leaf, []).append((cell.name, weight.role))
     roles: dict[str, dict[str, dict[str, Tensor]]] = {}
     for name, tensor in tensors.items():
-        for cell in CELLS:
-            for weight in cell.weights:
-                for leaf in weight.names:
-                    if name.endswith(f"/{leaf}"):
-                        roles.setdefault(name[: -len(leaf) - 1], {}).setdefault(cell.name, {})[weight.role] = tensor
+        for slash in (place for place, letter in enumerate(name) if letter == "/"):
+            for known_as, role in leaves.get(name[slash + 1 :], ()):
+                roles.setdefault(name[:slash], {}).setdefault(known_as, {})[role] = tensor
     for scope in sorted(roles, key=natural):
         matches = [
             _Match(scope, cell, weights, sizes, _is_named(scope, cell))
@@ -144,8 +167,9 @@ def _scopes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[_Match], 
 
 def _is_named(scope: str, cell: Cell) -> bool:
     """Whether the scope's last component says that it is this cell."""
-    if cell.framework == "keras":
-        # No other cell of either framework keeps `kernel` and `recurrent_kernel` side by side in these proportions.
+    if cell.framework in ("keras", "sonnet"):
+        # No other cell keeps `kernel` and `recurrent_kernel` side by side in these proportions, nor has Sonnet's names,
+        # below whatever name the user gave the core.
         return bool(cell.scopes)
     leaf = scope.rpartition("/")[2]
     return leaf in cell.scopes or _COUNTER.sub("", leaf) in cell.scopes

@@ -17,7 +17,7 @@ from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_metadata import tells_layers
 from rnnprobe.formats.object_graph import LAYER
 from rnnprobe.recover import keras
-from rnnprobe.recover.keras import bare, tracked
+from rnnprobe.recover.keras import bare, others, tracked
 from rnnprobe.recover.keras.cells import assumed
 from rnnprobe.recover.keras.cells import layer as configured
 from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config
@@ -100,7 +100,7 @@ class _Finder:
 
     def _says(self, found: tuple[Cell, Mapping[str, Tensor], Mapping[str, int]]) -> bool:
         """Whether something says that these weights are this cell's: its attributes or its variables' own names."""
-        return found[0].framework != "tf1" or found[0].name == self.cell or self._called(found)
+        return found[0].framework not in ("tf1", "published") or found[0].name == self.cell or self._called(found)
 
     def _called(self, found: tuple[Cell, Mapping[str, Tensor], Mapping[str, int]]) -> bool:
         """Whether the variables' own names lie in a scope of this cell's."""
@@ -130,19 +130,20 @@ class _Finder:
     ) -> Layer | Candidate:
         name = _name(scope)
         direction: Direction = "backward" if "backward_layer" in scope.split("/") else "forward"
-        if cell.framework != "keras":
-            return Layer(name, scope, cell, weights, sizes, defaults(cell), direction)
-        held = CellWeights(scope, {t.name.rpartition("/")[2]: t for t in weights.values()})
+        held = CellWeights(scope, {t.name.removeprefix(f"{scope}/"): t for t in weights.values()})
         config, back = self._config(scope)
+        other = others.of_class(config) if config is not None else None
+        if cell.framework != "keras" and (other is None or other.cell is not cell):
+            return Layer(name, scope, cell, weights, sizes, defaults(cell), direction)
         if back != (direction == "backward") and config is not None:
             direction = "backward" if back else "forward"
         if config is None:
             self.assumed = True
             return Layer(name, scope, cell, weights, sizes, defaults(cell, assumed(cell, held, self.era)), direction)
-        if config.foreign or family(config.class_name) not in FAMILIES:
+        if other is None and (config.foreign or family(config.class_name) not in FAMILIES):
             fitting = tuple(found.name for found, _, _ in matches(held))
             return Candidate(scope, fitting, f"it is a {config.class_name}, a class of its own")
-        return configured(name, config.class_name, config.config, held, self.era, direction, Feed())
+        return configured(name, config.class_name, config.config, held, self.era, direction, Feed(), other)
 
     def _config(self, scope: str) -> tuple[LayerConfig | None, bool]:
         """The configuration of a cell, or of the layer around it, and whether the layer runs backward."""

@@ -9,6 +9,9 @@ from rnnprobe.cells.layers import passed_size, step_shape
 from rnnprobe.errors import BadInput, Refused
 from rnnprobe.types import Entry, Feed, Layer, Network, Transform
 
+MEMORY = "memory"
+"""What a layer attends to, where the user gives it and nothing calls it otherwise."""
+
 
 def stacks(network: Network) -> tuple[tuple[Layer, ...], ...]:
     """The independent stacks of a network, each in the network's order.
@@ -26,7 +29,7 @@ def stacks(network: Network) -> tuple[tuple[Layer, ...], ...]:
 
     readers: dict[str, str] = {}
     for name, node in nodes.items():
-        for feed in _feeds(node):
+        for feed in node.feeds:
             for source in feed.sources:
                 if source in groups:
                     join(name, source)
@@ -143,6 +146,8 @@ def unwired(whole: Network, selected: Network) -> list[str]:
 
 def _alone(layer: Layer, wanted: Collection[str]) -> Layer:
     """A layer whose input is given, unless all that feeds it is wanted too."""
+    if layer.context is not None and not _within(layer.context, wanted):
+        layer = replace(layer, context=Feed((MEMORY,), evidence="flag"))
     if set(layer.feed.sources) <= set(wanted):
         return replace(layer, initial={state: feed for state, feed in layer.initial.items() if _within(feed, wanted)})
     return replace(layer, feed=Feed(("input",), evidence="flag"), initial={})
@@ -173,7 +178,9 @@ def _check(network: Network) -> None:
     """
     inputs = outside(network)
     strange = [name for name in inputs if network.shapes and name not in network.shapes]
-    assumed = not network.shapes and len(inputs) > 1 and not _shown(network)
+    memories = {source for layer in network.layers if layer.context is not None for source in layer.context.sources}
+    several = len([name for name in inputs if name not in memories]) > 1
+    assumed = not network.shapes and several and not _shown(network)
     if not strange and not assumed:
         return
     path = network.checkpoint.path
@@ -202,18 +209,9 @@ def _nodes(network: Network) -> dict[str, Layer | Transform]:
     return {node.name: node for node in nodes}
 
 
-def _feeds(node: Layer | Transform) -> Iterator[Feed]:
-    """What enters a layer or a transform, and what it starts from."""
-    if isinstance(node, Transform):
-        yield from node.feeds
-    else:
-        yield node.feed
-        yield from node.initial.values()
-
-
 def _sources(node: Layer | Transform) -> Iterator[str]:
     """The names that a layer or a transform reads, those of its masks among them."""
-    for feed in _feeds(node):
+    for feed in node.feeds:
         yield from feed.sources
         if feed.mask is not None:
             yield feed.mask.source
@@ -227,7 +225,7 @@ def _input(network: Network, source: str) -> str:
 def outside(network: Network) -> tuple[str, ...]:
     """The names of the inputs that a selected network reads, the main one first: as the model orders them."""
     nodes = _nodes(network)
-    feeds = [*(feed for node in nodes.values() for feed in _feeds(node)), *network.outputs.values()]
+    feeds = [*(feed for node in nodes.values() for feed in node.feeds), *network.outputs.values()]
     read = [source for feed in feeds for source in feed.sources]
     read += [feed.mask.source for feed in feeds if feed.mask is not None]
     found = dict.fromkeys(_input(network, source) for source in read if source not in nodes)
@@ -247,8 +245,8 @@ def entries(network: Network) -> dict[str, Entry]:
 
 def plain(network: Network) -> bool:
     """Whether the input's lengths are those of every layer of a selected network, and nothing else is asked of it."""
-    spatial = any(layer.cell.space is not None for layer in network.layers)
-    return not (network.transforms or network.outputs or spatial) and len(outside(network)) == 1
+    measured = any(layer.cell.space is not None or layer.context is not None for layer in network.layers)
+    return not (network.transforms or network.outputs or measured) and len(outside(network)) == 1
 
 
 def _entry(network: Network, name: str, dtype: str) -> Entry:
@@ -282,6 +280,8 @@ def _widths(network: Network, names: Collection[str]) -> dict[str, int]:
     known = {layer.name: passed_size(layer) for layer in network.layers}
     found = {}
     for layer in network.layers:
+        if layer.context is not None and len(layer.context.sources) == 1 and layer.context.sources[0] in names:
+            found[f"the memory of {layer.name}"] = layer.sizes["memory_size"]
         sources = layer.feed.sources
         if not set(names) & set(sources) or layer.cell.space is not None:
             continue

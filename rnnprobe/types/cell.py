@@ -99,7 +99,8 @@ class Cell:
     Attributes:
         name: unique among `rnnprobe.cells.CELLS`.
         title: for the reports.
-        framework: whose storage the weights follow; `graph`: none is rebuilt, an original graph computes it.
+        framework: whose storage the weights follow; `published`: a class for Keras that somebody published; `graph`: none
+            is rebuilt, an original graph computes it.
         scopes: the variable scopes that TensorFlow 1 gave it, in each era (without a `_1` suffix).
         classes: the class names that a Keras config or a name scope knows it by.
         weights: what it stores.
@@ -112,14 +113,17 @@ class Cell:
             `[..., input_size]`; returns `[..., k]`.
         space: of a convolutional cell, `space(shape, sizes, options)`: the extent of its states in space for input
             steps of this shape; else None.
-        relations: pairs of a size and the formula that it equals besides those of the shapes:
-            `("units", "groups * group_units")`.
+        relations: pairs of formulas that are equal besides those of the shapes: `("units", "groups * group_units")`.
         prepare: `prepare(w)`: of the parts as stored, those that the equations take (a mask applied, a norm), where
             that needs the weights alone; else None.
         emits: the signal that a layer passes on: `h`, but for a wrapped cell whose wrapper makes something else of it,
             `y`.
         wraps: of a wrapped cell (`rnnprobe.cells.wrappers`), the cell inside, whose name it bears; else None.
-        start: of a cell whose states start from weights, `start(w)`: state → `[*shape]`; zeros where it says nothing.
+        start: of a cell whose states do not start from zeros, `start(w, shapes)`: state → `[*shape]`; zeros where it
+            says nothing. `shapes` maps each signal to its shape.
+        attend: of a cell that attends to a memory (`Layer.context`), `attend(xp, w, memory, reached)`: what `step`
+            finds in `w` besides. `memory` is `[batch, memory_steps, memory_size]`, zeros past a length; `reached`
+            `[batch, memory_steps]` bool, False there.
         step: `step(xp, w, z, state, options)`: one step. `z` is `[batch, k]`, one step of what `project` returned;
             `state` maps each state to `[batch, size]`; returns every signal by name, the new states among them.
             `w` is what `rnnprobe.cells.slices.assemble` returns.
@@ -127,7 +131,7 @@ class Cell:
 
     name: str
     title: str
-    framework: Literal["tf1", "keras", "sonnet", "addons", "magenta", "graph"]
+    framework: Literal["tf1", "keras", "sonnet", "addons", "magenta", "published", "graph"]
     scopes: tuple[str, ...]
     classes: tuple[str, ...]
     weights: tuple[Weight, ...]
@@ -143,7 +147,8 @@ class Cell:
     prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     emits: str = "h"
     wraps: Cell | None = None
-    start: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    start: Callable[[Mapping[str, Any], Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None
+    attend: Callable[[Xp, Mapping[str, Any], Any, Any], dict[str, Any]] | None = None
 
     @property
     def states(self) -> tuple[str, ...]:

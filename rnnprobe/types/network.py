@@ -89,6 +89,8 @@ class Layer:
         feed: what enters it.
         initial: state → what it starts from; zeros where there is none.
         space: of a convolutional cell, the extent of its states in space (`[rows, columns]`); known once its input is.
+        context: of a cell that attends to a memory, that memory: sequences with steps and lengths of their own, there
+            as a whole before the first step; else None. `sizes["memory_steps"]` is 0 until its longest is known.
     """
 
     name: str
@@ -101,6 +103,12 @@ class Layer:
     feed: Feed = Feed()
     initial: Mapping[str, Feed] = field(default_factory=dict)
     space: tuple[int, ...] = ()
+    context: Feed | None = None
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """All that it reads: what enters, what it starts from, what it attends to."""
+        return (self.feed, *self.initial.values(), *([self.context] if self.context is not None else []))
 
     @property
     def input_size(self) -> int:

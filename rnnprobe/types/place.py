@@ -35,6 +35,8 @@ class Use:
         below: the numbers of the uses of other layers that feed it.
         roots: for each source from outside of the network, the tensors that it comes from: values or ids, of a sequence
             as a whole or of one step each.
+        memory: of a layer that attends to something, the tensors that this comes from, likewise.
+        reach: the tensor that says how long that is, or None.
     """
 
     number: int
@@ -46,3 +48,5 @@ class Use:
     fused: bool = False
     below: tuple[int, ...] = ()
     roots: tuple[tuple[GraphRef, ...], ...] = ()
+    memory: tuple[tuple[GraphRef, ...], ...] = ()
+    reach: GraphRef | None = None

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rnnprobe.analysis import verification
-from rnnprobe.analysis.verification import Comparer, compare, first_beyond, refuse_foreign, report
+from rnnprobe.analysis.comparison import Comparer, compare
+from rnnprobe.analysis.verification import first_beyond, refuse_foreign, report
 from rnnprobe.cells import CELLS
 from rnnprobe.errors import BadInput
 from rnnprobe.types import Batch, Block, Signal

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnprobe.cells.layers import defaults, fit, space_axes, step_shape
+from rnnprobe.cells.layers import deciding, defaults, fit, space_axes, step_shape
 from rnnprobe.cells.shapes import evaluate
 from rnnprobe.types import Cell, Checkpoint, Layer, Network, Tensor, Value
 
 SIZES = {"input_size": 3, "units": 4, "output_size": 4}
 MORE = {"depth": 3, "groups": 2, "group_input": 2, "group_units": 2, "features": 3, "hyper_units": 5, "embedding": 6}
+MORE |= {"feature_size": 3}
 """The sizes that some cells have besides; what their relations say of `SIZES` is taken from these."""
+COUNTS = {"frequency_windows": 3, "frequency_skip": 2}
+"""The sizes that are options; without them a cell has the input of one window."""
 KERNEL = {"kernel_depth": 2, "kernel_height": 3, "kernel_width": 2}
 EXTENT = (3, 5, 4)
 """Of the steps of a convolutional layer in space, the last axes of it."""
@@ -44,7 +47,11 @@ def layer(cell: Cell, name: str = "layer", *, optional: bool = True, seed: int =
         if optional or not weight.optional
     }
     found = fit(cell, weights)
-    assert found == sizes
+    assert found == {**sizes, **dict.fromkeys(deciding(cell), 1)}
+    counts = {name: COUNTS[name] for name in deciding(cell)}
+    options = counts | options
+    found = fit(cell, weights, counts)
+    assert found is not None
     known = {key: Value(value, "flag") for key, value in options.items()}
     made = Layer(name, name, cell, weights, found, defaults(cell, known))
     return replace(made, space=cell.space(shape(made), found, made.settings)) if cell.space else made
@@ -56,7 +63,8 @@ def besides(cell: Cell, sizes: Mapping[str, int]) -> dict[str, int]:
     more = {**MORE, "group_output": 2 if sizes["output_size"] == sizes["units"] else 1}
     formulas = [formula for _, formula in cell.relations] + [f for weight in cell.weights for f in weight.shape]
     used = set(re.findall(r"[a-z_]+", " ".join(formulas)))
-    found = {symbol: evaluate(formula, {**sizes, **more}) for symbol, formula in cell.relations}
+    named = [(symbol, formula) for symbol, formula in cell.relations if " " not in symbol]
+    found = {symbol: evaluate(formula, {**sizes, **more}) for symbol, formula in named}
     return {symbol: size for symbol, size in more.items() if symbol in used} | found
 
 

@@ -91,6 +91,21 @@ def test_formulas():
     assert solve([(("input_size + units", "4 * units"), (4, 16))]) is None
 
 
+def test_sizes_that_no_shape_tells_are_given_or_guessed():
+    shapes, relations = [(("units", "rest"), (4, 2))], [("input_size + skip", "rest + skip * windows")]
+    ones = {"skip": 1, "windows": 1}
+    assert solve(shapes, relations) is None
+    found = solve(shapes, relations, {"windows": 3, "skip": 2}, ones)
+    assert found is not None
+    assert found["input_size"] == 2 + 2 * 2
+    guessed = solve(shapes, relations, guesses=ones)
+    assert guessed is not None
+    assert (guessed["input_size"], guessed["windows"]) == (2, 1)
+    told = solve([*shapes, (("input_size",), (5,))], relations, guesses=ones)
+    assert told is not None
+    assert told["windows"] == 4, "what follows from a shape is not guessed"
+
+
 def test_the_words_of_record():
     made = layer(next(cell for cell in CELLS if cell.name == "lstm"), optional=False)
     assert chosen([made], ["h", "gates"]) == {"layer": ("h", "i", "f", "g", "o")}

@@ -152,8 +152,8 @@ def test_a_highway_of_another_width_than_its_cell_does_not_fit():
 @INNER
 def test_the_heads_of_a_turing_machine(inner):
     layer = made(ntm(inner))
-    start = layer.cell.start(assemble(layer))
     shapes = signal_shapes(layer)
+    start = layer.cell.start(assemble(layer), shapes)
     assert {name: array.shape for name, array in start.items()} == {name: shapes[name] for name in start}
     _, state, got, _ = stepped(layer)
     np.testing.assert_allclose(got["shift"].sum(-1), 1, atol=1e-6)

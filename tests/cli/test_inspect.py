@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from rnnprobe import cli
 from rnnprobe.analysis import words
 from rnnprobe.cells import CELLS
-from rnnprobe.cells.options import RESIDUAL
+from rnnprobe.cells.options import COUNTS, RESIDUAL
 from rnnprobe.cli.options import assumptions
 
 from ..analysis import models
@@ -99,11 +99,14 @@ def test_a_path_that_is_not_there(run, tmp_path):
 
 @pytest.mark.parametrize("name", ["inspect", "weights", "shapes", "trace"])
 def test_help_has_an_example_and_the_options_that_change_something(name):
-    """What a cell computes is no matter of its weights and their shapes; which cell it is, is."""
+    """What a cell computes is no matter of its shapes; which cell it is, and the sizes that only the user knows, are.
+
+    Of weights it matters to their layout in another framework.
+    """
     text = CliRunner().invoke(cli.rnnprobe, [name, "--help"]).output
     assert "Example:" in text
     for option in (*(option for cell in CELLS for option in cell.options), RESIDUAL):
-        assert (words.flag(option.name) in text) == (name in ("inspect", "trace"))
+        assert (words.flag(option.name) in text) == (name != "shapes" or option.name in COUNTS)
     for common in ("--layer", "--json", "--verbose", "--cell", "--config"):
         assert common in text
     assert ("--quiet" in text) == (name != "shapes")

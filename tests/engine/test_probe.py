@@ -20,7 +20,7 @@ import pytest
 import tensorflow as tf
 
 from rnnprobe import engine, errors, formats, recover
-from rnnprobe.analysis.verification import compare
+from rnnprobe.analysis.comparison import compare
 from rnnprobe.cells.layers import chosen, signal_shapes
 from rnnprobe.engine import witness
 from rnnprobe.engine.original import Probe, entering

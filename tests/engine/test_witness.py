@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rnnprobe import engine, formats, inputs, recover
-from rnnprobe.analysis.verification import TOLERANCE, compare, first_beyond
+from rnnprobe.analysis.comparison import compare
+from rnnprobe.analysis.verification import TOLERANCE, first_beyond
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import chosen, defaults, fit
 from rnnprobe.engine.ear import arrange

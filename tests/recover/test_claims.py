@@ -25,6 +25,7 @@ from ..conftest import DATA
 CELLS_OF = {
     r"sonnet-1.36/lstm_layer_norm": {"sonnet1_layer_norm_lstm"},
     r"sonnet-1.36/lstm.*": {"sonnet1_lstm"},
+    r"sonnet-1.36/gru.*": {"sonnet1_gru"},
     r"sonnet-1.36/(.*)": {r"sonnet1_\1"},
     r"magenta-1.3.1/lstm.*": {"magenta_lstm"},
     r"magenta-1.3.1/(.*)": {r"magenta_\1"},
@@ -38,6 +39,8 @@ CELLS_OF = {
     r".*/(lstm_fused.*|drv_reversed_fused)": {"lstm_fused"},
     r".*/(lstm.*|drv_layer_names)": {"lstm"},
     r".*/cudnn_compat_lstm": {"cudnn_compatible_lstm"},
+    r".*/cudnn_(lstm|gru).*": {r"cudnn_compatible_\1"},
+    r".*/cudnn_rnn_.*": {"basic_rnn"},
     r".*/ln_lstm": {"layer_norm_lstm"},
     r".*/ln_lstm_off": {"layer_norm_lstm_off"},
     r".*/ln_basic_lstm": {"layer_norm_basic_lstm"},
@@ -54,7 +57,11 @@ CELLS_OF = {
     r".*/glstm.*": {"glstm"},
     r".*/(grid\d)basic(lstm|rnn)cell": {r"\1_basic_\2"},
     r".*/(grid\d)(lstm|gru)cell": {r"\1_\2"},
-    r".*/(timefreq|grid_lstm.*|bigrid_lstm)": set(),
+    r".*/timefreq": {"time_freq_lstm"},
+    r".*/bigrid_coupled": {"bidirectional_grid_lstm_coupled"},
+    r".*/bigrid.*": {"bidirectional_grid_lstm"},
+    r".*/grid_lstm_coupled": {"grid_lstm_coupled"},
+    r".*/grid_lstm.*": {"grid_lstm"},
     r".*/ntm": {"lstm"},
     r".*/conv(\d)d.*": {r"conv_lstm_\1d"},
     r".*/multi_named": {"basic_lstm", "gru"},
@@ -72,10 +79,12 @@ CELLS_OF = {
     r".*/indygru": {"indy_gru"},
     r".*/minimal": {"minimal_rnn"},
     r".*/cfn": {"cfn"},
+    r".*/attnwrap_encoded": {"gru", "basic_rnn"},
+    r".*/attnwrap_(gru_norm|monotonic_norm|cell_output_nolayer)": {"gru"},
     r".*/attnwrap.*": {"lstm", "basic_lstm"},
     r".*/(basic_lstm|drv_|multi|drop|resid|device|highway|inproj|outproj|embed|attncell).*": {"basic_lstm"},
 }
-UNNAMED = re.compile(r".*/(multi_named|attn_?\w+)")
+UNNAMED = re.compile(r".*/(multi_named|attn_?\w+|timefreq|(bi)?grid_.*)")
 """Cases whose names and shapes don't say all that there is to know, so that the graph alone tells."""
 
 
@@ -164,8 +173,10 @@ def test_what_cudnn_saved_beside_its_buffer_is_claimed_and_the_buffer_is_not():
     assert {layer.settings["forget_bias"] for layer in found.layers} == {0.0}
     assert found.layers[2].feed.sources == tuple(layer.name for layer in found.layers[:2])
     assert [tensor.name for tensor in account(found).other] == ["cudnn_lstm/opaque_kernel"]
+    assert [note for note in found.notes if note.startswith("cudnn_lstm/opaque_kernel holds the same weights")]
 
 
-def test_a_buffer_by_itself_is_nothing():
+def test_a_buffer_by_itself_is_nothing_that_can_be_read():
     found = names.recover(cudnn([]))
     assert (found.layers, [tensor.name for tensor in account(found).other]) == ((), ["cudnn_lstm/opaque_kernel"])
+    assert [(one.scope, one.cells) for one in found.candidates] == [("cudnn_lstm", ())]

@@ -56,6 +56,47 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "conv_lstm_1d": {"forget_bias": 1.0, "residual": False},
     "conv_lstm_2d": {"forget_bias": 1.0, "residual": False},
     "conv_lstm_3d": {"forget_bias": 1.0, "residual": False},
+    # Cells whose use is told by numbers.
+    "cifg": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "cifg_layer_norm": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "layer_norm_basic_lstm": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "layer_norm_basic_lstm_off": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "layer_norm_lstm": {"forget_bias": 1.0, "activation": "tanh", "cell_clip": None, "proj_clip": None},
+    "layer_norm_lstm_off": {"forget_bias": 1.0, "activation": "tanh", "cell_clip": None},
+    "weight_norm_lstm": {"forget_bias": 1.0, "activation": "tanh", "cell_clip": None, "residual": False},
+    "masked_basic_lstm": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "masked_lstm": {"forget_bias": 1.0, "activation": "tanh", "cell_clip": None, "residual": False},
+    "nas": {"residual": False},
+    "ugrnn": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "intersection_rnn": {"forget_bias": 1.0, "y_activation": "relu", "residual": False},
+    "intersection_rnn_projected": {"forget_bias": 1.0, "y_activation": "relu", "residual": False},
+    "phased_lstm": {"leak": 0.001, "residual": False},
+    "phased_lstm_peepholes": {"leak": 0.001, "residual": False},
+    "glstm|glstm_shared": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "sru": {"activation": "tanh", "residual": False},
+    "ind_rnn": {"activation": "tanh", "residual": False},
+    "indy_gru": {"activation": "tanh", "residual": False},
+    "indy_lstm": {"forget_bias": 1.0, "activation": "tanh", "residual": False},
+    "minimal_rnn": {"activation": "tanh", "residual": False},
+    "cfn": {"activation": "tanh", "residual": False},
+    "cudnn_compatible_gru": {"residual": False},
+    "grid1_basic_rnn": {"residual": False},
+    "grid2_basic_rnn": {"residual": False},
+    "grid1_basic_lstm": {"forget_bias": 1.0, "residual": False},
+    "grid2_basic_lstm": {"forget_bias": 1.0, "residual": False},
+    "grid1_lstm": {"forget_bias": 1.0, "residual": False},
+    "grid2_lstm": {"forget_bias": 1.0, "residual": False},
+    "grid3_lstm": {"forget_bias": 1.0, "residual": False},
+    "grid2_gru": {"residual": False},
+    "sonnet1_lstm": {"forget_bias": 1.0, "hidden_clip": None, "state_clip": None, "residual": False},
+    "sonnet1_layer_norm_lstm": {"forget_bias": 1.0, "residual": False},
+    "sonnet1_gru": {"residual": False},
+    "sonnet1_vanilla_rnn": {"activation": "tanh", "residual": False},
+    "sonnet1_highway": {"residual": False},
+    "magenta_lstm": {"forget_bias": 1.0, "residual": False},
+    "magenta_layer_norm_lstm": {"forget_bias": 1.0, "residual": False},
+    "magenta_hyper_lstm": {"forget_bias": 1.0, "residual": False},
+    "magenta_hyper_lstm_plain": {"forget_bias": 1.0, "residual": False},
 }
 BLOCK, FUSED = "lstm|lstm_block", "lstm_block_wrapper|lstm_fused"
 BACK = Expected(direction="backward")
@@ -98,15 +139,75 @@ CASES: dict[str, tuple[Expected, ...]] = {
     r"conv2d|conv2d_nobias": (Expected("conv_lstm_2d"),),
     r"conv3d": (Expected("conv_lstm_3d"),),
     r"embed": (Expected(sources=("embedding",)),),
+    r"cifg": (Expected("cifg"),),
+    r"cifg_full": (Expected("cifg", options={"proj_clip": 0.2}),),
+    r"cifg_shards": (Expected("cifg", options={"proj_clip": None}),),
+    r"cifg_ln": (Expected("cifg_layer_norm"),),
+    r"ln_basic_lstm": (Expected("layer_norm_basic_lstm"),),
+    r"ln_basic_lstm_off": (Expected("layer_norm_basic_lstm_off"),),
+    r"ln_lstm": (Expected("layer_norm_lstm"),),
+    r"ln_lstm_off": (Expected("layer_norm_lstm_off"),),
+    r"wn_lstm": (Expected("weight_norm_lstm"),),
+    r"wn_lstm_full": (Expected("weight_norm_lstm", options={"proj_clip": None}),),
+    r"masked_basic_lstm": (Expected("masked_basic_lstm"),),
+    r"masked_lstm": (Expected("masked_lstm"),),
+    r"nas|nas_bias(es)?_proj": (Expected("nas"),),
+    r"ugrnn": (Expected("ugrnn"),),
+    r"intersection": (Expected("intersection_rnn_projected"),),
+    r"intersection_same": (Expected("intersection_rnn"),),
+    r"phased": (Expected("phased_lstm"),),
+    r"phased_peep": (Expected("phased_lstm_peepholes"),),
+    r"glstm|glstm_proj": (Expected("glstm|glstm_shared"),),
+    r"sru|sru_same": (Expected("sru"),),
+    r"indrnn": (Expected("ind_rnn"),),
+    r"indygru": (Expected("indy_gru"),),
+    r"indylstm": (Expected("indy_lstm"),),
+    r"minimal": (Expected("minimal_rnn"),),
+    r"cfn": (Expected("cfn"),),
+    r"cudnn_compat_gru": (Expected("cudnn_compatible_gru"),),
+    **{
+        rf"grid{count}{cell.replace('_', '')}cell": (Expected(f"grid{count}_{cell}"),)
+        for count, cell in (
+            (1, "basic_rnn"),
+            (2, "basic_rnn"),
+            (1, "basic_lstm"),
+            (2, "basic_lstm"),
+            (1, "lstm"),
+            (2, "lstm"),
+            (3, "lstm"),
+            (2, "gru"),
+        )
+    },
+    r"attncell": (Expected(),),
+    r"attncell_in_multi": STACK,
+    r"highway|highway_uncoupled|inproj|outproj": (Expected(),),
+    r"multi_hw_out": STACK,
+    r"ntm": (Expected("lstm"),),
+    r"sonnet-1.36/(lstm|lstm_named)": (Expected("sonnet1_lstm"),),
+    r"sonnet-1.36/lstm_full": (
+        Expected("sonnet1_lstm", options={"forget_bias": 0.5, "hidden_clip": 0.1, "state_clip": 0.3}),
+    ),
+    r"sonnet-1.36/lstm_layer_norm": (Expected("sonnet1_layer_norm_lstm"),),
+    r"sonnet-1.36/(gru|gru_named)": (Expected("sonnet1_gru"),),
+    r"sonnet-1.36/vanilla_rnn": (Expected("sonnet1_vanilla_rnn", options={"activation": "relu"}),),
+    r"sonnet-1.36/highway": (Expected("sonnet1_highway"),),
+    r"magenta-1.3.1/lstm": (Expected("magenta_lstm"),),
+    r"magenta-1.3.1/lstm_fb": (Expected("magenta_lstm", options={"forget_bias": 0.25}),),
+    r"magenta-1.3.1/layer_norm_lstm": (Expected("magenta_layer_norm_lstm"),),
+    r"magenta-1.3.1/hyper_lstm": (Expected("magenta_hyper_lstm"),),
+    r"magenta-1.3.1/hyper_lstm_plain": (Expected("magenta_hyper_lstm_plain"),),
 }
+# Up to TensorFlow 1.6 it looks at slices of a wider tensor, so that its input is none of the graph.
+UNREAD = {("tf1.2", "glstm_proj"), ("tf1.4", "glstm_proj")}
 # The block ops clipped c at 3 unless told otherwise, up to TensorFlow 1.3.
 CLIPPING = {"tf0.12", "tf1.0", "tf1.2"}
 
 
 def expected(release: str, case: str) -> list[Expected] | None:
     """What a case holds, or None where the table does not have it."""
-    found = next((layers for pattern, layers in CASES.items() if re.fullmatch(pattern, case)), None)
-    if found is None:
+    called = case if release.startswith(("tf", "contrib")) else f"{release}/{case}"
+    found = next((layers for pattern, layers in CASES.items() if re.fullmatch(pattern, called)), None)
+    if found is None or (release, case) in UNREAD:
         return None
     block = 3.0 if release in CLIPPING else None
     return [
@@ -153,7 +254,7 @@ def differences(network: Network, wanted: list[Expected]) -> list[str]:
 
 def cases(folder: Path) -> Iterator[tuple[str, str, Path]]:
     """Release, case and checkpoint of every case below a folder."""
-    for index in sorted(folder.glob("tf*/*/model.ckpt.index")):
+    for index in sorted(folder.glob("*/*/model.ckpt.meta")):
         yield index.parent.parent.name, index.parent.name, index.with_suffix("")
 
 

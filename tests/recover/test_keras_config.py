@@ -323,7 +323,7 @@ def test_bare_bidirectional_stacked_and_nested_layers(saved: Any) -> None:
 
 
 def test_bare_weights_of_no_keras_cell(saved: Any) -> None:
-    network = saved({"janet_1": {"kernel": (2, 8), "recurrent_kernel": (4, 8), "bias": (8,)}})
+    network = saved({"own_1": {"kernel": (2, 8), "recurrent_kernel": (4, 8), "bias": (8,)}})
     assert not network.layers
     assert "kernel [2, 8]" in network.candidates[0].reason
     network = saved({"dense_1": {"kernel": (2, 5), "bias": (5,)}})
@@ -360,7 +360,7 @@ def test_nested_models_name_their_layers() -> None:
     ("shapes", "said"),
     [
         ({"kernel": (1, 8), "recurrent_kernel": (4, 8), "bias": (8,)}, "4 units whose recurrent kernel holds 2 blocks"),
-        ({"input_kernel": (2, 4), "recurrent_kernel": (4,), "bias": (4,)}, "each of 4 units recur on itself alone"),
+        ({"kernel": (2, 4), "recurrent_kernel": (4,), "bias": (4,)}, "each of 4 units recur on itself alone"),
         ({"kernel": (2, 7), "recurrent_kernel": (4, 7), "bias": (7,)}, "no row of square blocks"),
     ],
 )
@@ -373,7 +373,7 @@ def test_what_resembles_a_cell_and_is_none(saved: Any, shapes: dict[str, tuple[i
     assert all(f"{leaf} {list(shape)}" in candidate.reason for leaf, shape in shapes.items())
 
 
-@pytest.mark.parametrize(("name", "said"), [("chrono_lstm_1", True), ("lstm_3", False), ("encoder", False)])
+@pytest.mark.parametrize(("name", "said"), [("nested_lstm_1", True), ("lstm_3", False), ("encoder", False)])
 def test_shapes_of_a_cell_under_a_name_of_somebodys_own(saved: Any, name: str, said: bool) -> None:
     network = saved({name: cell("lstm", 3, 4)})
     assert [found.cell.name for found in network.layers] == ["keras_lstm"]

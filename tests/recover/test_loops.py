@@ -27,6 +27,7 @@ _UNROLLED = ("static", "pyloop", "manual", "manual_grid", "ntm")
 KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_LOOPED, ("dynamic_rnn",)),
     **dict.fromkeys(("bidyn", "reuse2", "twoscopes"), ("dynamic_rnn",) * 2),
+    "attnwrap_encoded": ("dynamic_rnn",) * 3,
     "stackbidyn": ("dynamic_rnn",) * 4,
     **dict.fromkeys(_UNROLLED, ("unrolled",)),
     "bistatic": ("unrolled",) * 2,
@@ -61,7 +62,7 @@ def cases() -> list[Path]:
 
 
 # Steps that are written out are found where the cell is: these are none that are read off a graph.
-UNREAD = ("timefreq", "grid")
+UNREAD = ("timefreq",)
 
 
 @pytest.mark.parametrize("folder", cases(), ids=lambda path: f"{path.parts[-2]}-{path.parts[-1]}")

@@ -19,6 +19,7 @@ from rnnprobe.recover.graph.places import uses
 from rnnprobe.recover.graph.runs import Run, runs
 from rnnprobe.recover.graph.spots import (
     Spot,
+    attended,
     downstream,
     entering,
     initial_names,
@@ -29,11 +30,13 @@ from rnnprobe.recover.graph.spots import (
     tables,
 )
 from rnnprobe.recover.graph.starts import started
+from rnnprobe.recover.graph.told import joined, told
 from rnnprobe.recover.graph.trace import Part, Tracer
 from rnnprobe.recover.graph.unnamed import unclaimed
 from rnnprobe.recover.graph.values import Variables
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, View, view
-from rnnprobe.types import Candidate, Embedding, Feed, Layer, Network, Value
+from rnnprobe.recover.stacks import MEMORY
+from rnnprobe.types import Candidate, Embedding, Feed, Layer, Network, Use, Value
 
 _INPUTS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Const", "Fill", "ZerosLike"}
 _FORWARD = re.compile(r"(?<![^/_])(fw|FW)(?![^/])")
@@ -53,7 +56,10 @@ class _Reading:
     residual: set[int]
     spots: list[Spot]
     feeds: list[tuple[Part, ...]]
+    memories: dict[int, tuple[Part, ...]]
     dropped: bool
+    uses: dict[int, Use]
+    untried: list[str]
 
 
 def refine(network: Network) -> Network:
@@ -70,7 +76,7 @@ def refine(network: Network) -> Network:
     fed = {source for layer in layers for source in layer.feed.sources}
     confirmed = {reading.layers[number].scope for number in reading.layers if reading.owners[number].layer is None}
     places = {
-        name: uses(spot.runs, reading.runs, reading.feeds, reading.applications)
+        name: uses(spot.runs, reading.runs, reading.feeds, reading.memories, reading.applications, reading.uses)
         for name, spot in zip(_names(reading), reading.spots, strict=True)
     }
     return replace(
@@ -109,8 +115,13 @@ def _read(network: Network) -> _Reading:
         for number, owner in enumerate(owned)
         if (layer := settled(number, owner, apps, every)) is not None
     }
+    layers |= {app.owner: replace(layers[app.owner], cell=app.cell) for app in apps if app.cell is not None}
+    numbered = told(reader, network.checkpoint.tensors, owned, layers, apps)
+    layers |= numbered.layers
+    apps, every = joined(numbered, apps, every)
     sums = residuals(web, apps)
-    found = [run for run in every if run.owner in layers and run.recurrent]
+    kept = [number for number, run in enumerate(every) if run.owner in layers and run.recurrent]
+    found = [every[number] for number in kept]
     tracer = Tracer(web, variables, outputs(apps, found, sums))
     feeds = [entering(tracer, apps, run) for run in found]
     entries = [apps[run.steps[0]].inputs for run in found]
@@ -125,7 +136,10 @@ def _read(network: Network) -> _Reading:
         residual=set(sums.values()),
         spots=spots(found, feeds, entries),
         feeds=feeds,
+        memories=attended(tracer, apps, found),
         dropped=bool(tracer.dropped),
+        uses={k: numbered.uses[number] for k, number in enumerate(kept) if number in numbered.uses},
+        untried=numbered.untried,
     )
 
 
@@ -145,11 +159,14 @@ def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
         if not own:
             used = any(app.owner == number for app in reading.applications)
             way = "does not carry its states on as the cell does" if used else "does not show how it is used"
+            if layer.scope in reading.untried:
+                way = "shows its use in no form that is known, and is too large to look for it by numbers"
             notes.append(f"{layer.name}: the graph {way}; it is left as it was")
             found.append(layer)
         for k in own:
             found.append(_placed(reading, k, names, outside[k], looked_up[k], notes))
-    read = {id(layer) for layer in reading.layers.values()}
+    # The graph may have shown that a layer's cell is another.
+    read = {id(reading.owners[number].layer) for number in reading.layers}
     found += [layer for layer in reading.network.layers if id(layer) not in read]
     # An assumed feed may name a layer that has become several.
     present = {layer.name for layer in found}
@@ -210,6 +227,8 @@ def _placed(
     spot = reading.spots[k]
     layer = replace(reading.layers[spot.owner], name=names[k])
     layer = replace(layer, options=_options(reading, layer, spot, notes))
+    if layer.context is not None:
+        layer = replace(layer, context=_context(reading, spot, layer.context, layer.sizes["memory_size"], names))
     if spot.backward is None:
         notes.append(f"{layer.name}: its inputs run in different directions; the direction is left as it was")
         return layer
@@ -233,6 +252,24 @@ def _placed(
             notes.append(f"{layer.name}: what enters it is computed by other parts of the graph ({seen})")
         feed = Feed((outside,), evidence="graph")
     return replace(layer, direction="backward" if spot.backward else "forward", feed=feed)
+
+
+def _context(reading: _Reading, spot: Spot, assumed: Feed, size: int, names: Sequence[str]) -> Feed:
+    """What the layer at a spot attends to: what layers pass on, or something that the user gives."""
+    parts = next((reading.memories[run] for run in spot.runs if run in reading.memories), ())
+    if not parts:
+        return assumed
+    place = {run: k for k, other in enumerate(reading.spots) for run in other.runs}
+    found = []
+    for part in parts:
+        if part.kind == "run":
+            at = place[int(part.source)]
+            turned = reading.spots[at].backward is not part.reversed
+            found.append(("", 0) if turned else _source(reading, replace(part, source=at), names, ""))
+    if len(found) == len(parts) and all(name for name, _ in found) and sum(width for _, width in found) == size:
+        return Feed(tuple(name for name, _ in found), evidence="graph")
+    several = len({run.owner for k, run in enumerate(reading.runs) if k in reading.memories}) > 1
+    return Feed((f"{MEMORY} of {names[reading.spots.index(spot)]}" if several else MEMORY,), evidence="graph")
 
 
 def _behind_unread(reading: _Reading, layer: Layer) -> bool:
@@ -315,7 +352,7 @@ def _sorted(layers: Iterable[Layer]) -> tuple[Layer, ...]:
 
 def _read_by(layer: Layer) -> tuple[str, ...]:
     """All that a layer reads or starts from."""
-    return tuple(source for feed in (layer.feed, *layer.initial.values()) for source in feed.sources)
+    return tuple(source for feed in layer.feeds for source in feed.sources)
 
 
 def _embeddings(reading: _Reading, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:

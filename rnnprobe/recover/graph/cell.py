@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, plain_convolution, plain_product
 from rnnprobe.recover.graph.values import Variables, joins, named, number
 from rnnprobe.recover.graph.view import Ref, View, attribute
-from rnnprobe.types import OptionValue, Tap, Tensor
+from rnnprobe.types import Cell, OptionValue, Tap, Tensor
 
 _BIAS_ADDS = {*ADDS, "BiasAdd", "BiasAddV1"}
 
@@ -36,6 +36,9 @@ class Application:
         kind: the op, where it is a block op.
         inner: the signals other than the states, as far as they are tensors of the graph.
         passed: what wrappers around the cell make of its h, or None where there are none.
+        memory: what it attends to, `[batch, time, …]`, and the tensor that says how long that is; None where they are
+            not there.
+        cell: with its wrappers, where the graph shows that it passes on something else than names say.
     """
 
     owner: int
@@ -51,6 +54,8 @@ class Application:
     kind: str = ""
     inner: dict[str, Tap] = field(default_factory=dict)
     passed: Ref | None = None
+    memory: tuple[Ref, Ref | None] | None = None
+    cell: Cell | None = None
 
     @property
     def emitted(self) -> Ref | None:

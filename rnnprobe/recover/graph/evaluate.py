@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnprobe.recover.graph.budget import Budget
 from rnnprobe.recover.graph.kernels import kernel
 from rnnprobe.recover.graph.paths import without_dropout
 from rnnprobe.recover.graph.values import Variables, array, shortest
@@ -28,6 +29,9 @@ Seen: TypeAlias = "Array | Items | None"
 MOST_ELEMENTS = 50_000_000
 MERGES = {"Merge", "RefMerge"}
 LOOKUPS = {"Gather", "ResourceGather"}
+_PER_OP = 20_000
+_PER_NUMBER = 3
+_PER_DRAW = 20
 _VERSION = re.compile(r"V\d$")
 _PLACEHOLDERS = {"Placeholder", "PlaceholderV2"}
 _RANDOM = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "StatelessRandomUniform"}
@@ -71,6 +75,7 @@ class Evaluator:
         positive: what enters and the states are positive: a power of what is negative is no number.
         free: how many there are of what the graph leaves open: sequences, steps.
         moved: zeros of more than one axis that states may start from are random instead.
+        budget: the work that may be done.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class Evaluator:
         positive: bool = False,
         free: int = 2,
         moved: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         self.view = view
         self._variables = variables
@@ -92,6 +98,8 @@ class Evaluator:
         self._positive = positive
         self._free = free
         self._moved = moved
+        self._budget = Budget() if budget is None else budget
+        self._drawn: dict[str, Array | None] = {}
         self._known: dict[Ref, Seen] = {}
         self._decided: dict[int, tuple[Ref, int] | None] = {}
         self._merges = {target[0]: number for (number, _), target in view.redirects.items()}
@@ -103,7 +111,10 @@ class Evaluator:
 
     def weight(self, name: str) -> Array | None:
         """The random values of a stored tensor."""
-        return random(name, self._shapes[name], self._weights)
+        if name not in self._drawn:
+            self._budget.take(_PER_DRAW * prod(self._shapes[name]))
+            self._drawn[name] = random(name, self._shapes[name], self._weights)
+        return self._drawn[name]
 
     def value(self, ref: Ref) -> Seen:
         """The value of a tensor."""
@@ -182,6 +193,7 @@ class Evaluator:
         values = [self._known.get(source) for source in self.view.inputs(node)]
         outputs: Any = None
         known = [value for value in values if isinstance(value, np.ndarray)]
+        self._budget.take(_PER_OP + _PER_NUMBER * sum(value.size for value in known))
         if run is not None and len(known) == len(values) and sum(value.size for value in known) <= MOST_ELEMENTS:
             try:
                 with np.errstate(all="ignore"):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rnnprobe.recover.graph.cell import Application
+from rnnprobe.recover.graph.frames import frames
 from rnnprobe.recover.graph.numbers import Numbers
 from rnnprobe.recover.graph.owners import Fit
 from rnnprobe.recover.graph.runs import Run, behind, runs
@@ -61,6 +62,8 @@ def identify(known: Numbers, owner: int, fits: Sequence[Fit]) -> Identified | No
     _, fit, search = best
     steps = search.steps()
     found = runs(known.view, [_carrying(owner, fit, step) for step in steps])
+    if not any(step.states for step in steps):
+        found = _stateless(known.view, owner, steps)
     return Identified(
         fit,
         steps[-1].options,
@@ -78,6 +81,18 @@ def _carrying(owner: int, fit: Fit, step: Step) -> Application:
     if not pairs:
         return Application(owner, step.node, step.inputs, step.inputs[0], step.signals[fit.cell.emits].ref)
     return Application(owner, step.node, step.inputs, *pairs[0], c=pairs[1] if len(pairs) > 1 else None)
+
+
+def _stateless(view: View, owner: int, steps: Sequence[Step]) -> list[Run]:
+    """The runs of a cell none of whose states reaches the next step: each loop one, and one of all that is written out.
+
+    A grid of one dimension, in which the input takes the place of the state.
+    """
+    inside, _ = frames(view)
+    looped = [k for k, step in enumerate(steps) if inside.get(step.node) or view.nodes[step.node].function == "body"]
+    written = tuple(k for k in range(len(steps)) if k not in looped)
+    every = [((k,), True) for k in looped] + ([(written, False)] if written else [])
+    return [Run(owner, group, repeats, (), True) for group, repeats in every]
 
 
 def _application(owner: int, fit: Fit, step: Step) -> Application:
@@ -98,6 +113,7 @@ def _application(owner: int, fit: Fit, step: Step) -> Application:
         dict(step.options),
         frozenset(fit.weights),
         inner={name: tap for name, tap in step.signals.items() if name not in apart},
+        passed=None if name == fit.cell.emits else step.signals[fit.cell.emits].ref,
     )
 
 

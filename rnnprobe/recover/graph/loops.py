@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rnnprobe.formats.graph import definition
 from rnnprobe.recover.graph import loop_meanings as told
 from rnnprobe.recover.graph.entrances import offered, placeholders
 from rnnprobe.recover.graph.frames import Key, Loop, Variable, is_variable, loops
@@ -37,17 +38,15 @@ def survey(network: Network) -> Survey:
         network: as `rnnprobe.recover.network` gives it; its checkpoint has a graph.
     """
     graph = network.checkpoint.graph
-    definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-    web = view(graph)
-    return _Surveyor(web, definition, network).survey(graph)
+    return _Surveyor(view(graph), definition(graph), network).survey(graph)
 
 
 class _Surveyor:
-    def __init__(self, web: View, definition: Any, network: Network) -> None:
+    def __init__(self, web: View, graph: Any, network: Network) -> None:
         self.web = web
         self.network = network
         self.variables = Variables(web, network.checkpoint.tensors, own_names(network.checkpoint))
-        self.loops, self.gradients = loops(web, definition)
+        self.loops, self.gradients = loops(web, graph)
         self.names: dict[Key, str] = {loop.key: loop.name for loop in self.loops}
         self.places = {
             name: places for name, places in network.places.items() if name in {one.name for one in network.layers}
@@ -151,12 +150,7 @@ class _Surveyor:
         for consumer, slot in self.web.consumers(left) if left is not None else ():
             if _GATHERS.get(base(self.web.nodes[consumer])) == slot:
                 for after, _ in self.web.consumers((consumer, 0)):
-                    order = (
-                        array(self.web, self.web.input(after, 1))
-                        if base(self.web.nodes[after]) == "Transpose"
-                        else None
-                    )
-                    if self.web.nodes[after].op == "Transpose" and (order is None or list(order[:2]) == [1, 0]):
+                    if base(self.web.nodes[after]) == "Transpose" and self._turns(after):
                         return tensor(self.web, (after, 0)), "batch, time"
                 return tensor(self.web, (consumer, 0)), "time, batch"
         return None, ""

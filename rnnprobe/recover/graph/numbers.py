@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rnnprobe.recover.graph.budget import Budget
 from rnnprobe.recover.graph.evaluate import Evaluator
 from rnnprobe.recover.graph.values import Variables, joins, number
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View, attribute
@@ -24,6 +25,8 @@ _CLOSE = 1e-6
 _NONE = 1e-9
 _MOST_BLOCKS = 32
 _SEQUENCES = 4  # of a batch; a cell sees each by itself
+_PER_TENSOR = 20_000  # work to make a tensor ready to be found
+_PER_SEARCH = 50_000
 _SAMPLE = 97  # numbers of a tensor that are compared; odd, so that they come from many columns
 
 
@@ -35,6 +38,7 @@ class Numbers:
         view: the graph.
         variables: the names that its variables are stored under.
         draws: the graph evaluated, once for each scale.
+        budget: the work that may yet be done.
         before: what each node reads.
         after: the nodes that read each.
         ports: the outputs of each that something reads.
@@ -45,6 +49,7 @@ class Numbers:
     view: View
     variables: Variables
     draws: tuple[Evaluator, ...]
+    budget: Budget
     before: list[list[Ref]] = field(default_factory=list)
     after: list[list[int]] = field(default_factory=list)
     ports: list[set[int]] = field(default_factory=list)
@@ -53,9 +58,15 @@ class Numbers:
     _readers: dict[str, list[int]] = field(default_factory=dict)
     _constants: dict[Ref, float | None] = field(default_factory=dict)
     _keys: dict[Ref, tuple[object, ...]] = field(default_factory=dict)
+    _values: dict[Ref, tuple[Array, ...] | None] = field(default_factory=dict)
 
     def values(self, ref: Ref) -> tuple[Array, ...] | None:
         """A tensor of floats on every draw, a few sequences of it; None where it is unknown on one."""
+        if ref not in self._values:
+            self._values[ref] = self._evaluated(ref)
+        return self._values[ref]
+
+    def _evaluated(self, ref: Ref) -> tuple[Array, ...] | None:
         found = []
         for draw in self.draws:
             value = draw.array(ref)
@@ -72,7 +83,7 @@ class Numbers:
                 self._keys[ref] = ref
             else:
                 with np.errstate(all="ignore"):
-                    rough = [np.asarray(_sampled(one), np.float32) for one in value[:1]]
+                    rough = [np.asarray(sampled(one), np.float32) for one in value[:1]]
                 self._keys[ref] = (value[0].shape, *(one.tobytes() for one in rough))
         return self._keys[ref]
 
@@ -119,9 +130,9 @@ def numbers(
     """
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     shapes.update({tensor.name: tensor.shape for tensor in weights if not tensor.pieces})
-    free = _free(view)
-    draws = tuple(Evaluator(view, variables, shapes, *scales, free, moved) for scales in SCALES)
-    found = Numbers(view, variables, draws)
+    free, budget = _free(view), Budget()
+    draws = tuple(Evaluator(view, variables, shapes, *scales, free, moved, budget) for scales in SCALES)
+    found = Numbers(view, variables, draws, budget)
     _connect(found)
     _classify(found, moved)
     _attach(found, shapes)
@@ -235,6 +246,8 @@ class Pool:
 
     def __init__(self, known: Numbers, refs: Sequence[Ref]) -> None:
         self._draws = len(known.draws)
+        self._budget = known.budget
+        self._budget.take(_PER_TENSOR * len(refs))
         self.values = {ref: value for ref in refs if (value := known.values(ref)) is not None}
         self._wholes: dict[tuple[int, ...], tuple[list[Ref], list[Array]]] = {}
         self._blocks: dict[tuple[int, ...], tuple[list[Tap], list[Array]]] = {}
@@ -247,15 +260,16 @@ class Pool:
             wanted: those that are taken rather than others.
         """
         shape: tuple[int, ...] = sought[0].shape
+        self._budget.take(_PER_SEARCH)
         if shape not in self._wholes:
             refs = [ref for ref, value in self.values.items() if value[0].shape == shape]
             rows = [
-                np.stack([_sampled(self.values[ref][k]) for ref in refs]) if refs else np.empty((0, 0))
+                np.stack([sampled(self.values[ref][k]) for ref in refs]) if refs else np.empty((0, 0))
                 for k in range(self._draws)
             ]
             self._wholes[shape] = refs, rows
         refs, rows = self._wholes[shape]
-        hits = [refs[hit] for hit in _hits(rows, sought)] if refs else []
+        hits = [refs[hit] for hit in matches(rows, sought)] if refs else []
         best = next((ref for ref in hits if ref in wanted), hits[0] if hits else None)
         return self._block(sought, shape, wanted) if best is None else Tap(best)
 
@@ -271,25 +285,25 @@ class Pool:
                     for block in range(count):
                         taps.append(Tap(ref, block, count))
                         for k, one in enumerate(value):
-                            columns[k].append(_sampled(one[..., block * shape[-1] : (block + 1) * shape[-1]]))
+                            columns[k].append(sampled(one[..., block * shape[-1] : (block + 1) * shape[-1]]))
             self._blocks[shape] = taps, [np.stack(column) if column else np.empty((0, 0)) for column in columns]
         taps, rows = self._blocks[shape]
-        hits = [taps[hit] for hit in _hits(rows, sought)] if taps else []
+        hits = [taps[hit] for hit in matches(rows, sought)] if taps else []
         return next((tap for tap in hits if tap.ref in wanted), hits[0] if hits else None)
 
 
-def _hits(rows: Sequence[Array], sought: Sequence[Array]) -> list[int]:
+def matches(rows: Sequence[Array], sought: Sequence[Array]) -> list[int]:
     """The rows that are the values sought, on each of their draws."""
     same = close(rows[0][:, 0], sought[0].flat[0]) if sought[0].size else np.ones(len(rows[0]), bool)
     for matrix, value in zip(rows, sought, strict=False):
         left = np.flatnonzero(same)
         if not len(left):
             break
-        same[left] = close(matrix[left], _sampled(value)).all(axis=1)
+        same[left] = close(matrix[left], sampled(value)).all(axis=1)
     return [int(row) for row in np.flatnonzero(same)]
 
 
-def _sampled(a: Array) -> Array:
+def sampled(a: Array) -> Array:
     """Enough of an array to tell it by: all of a small one."""
     return a.ravel()[:: max(1, a.size // _SAMPLE)]
 

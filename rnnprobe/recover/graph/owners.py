@@ -24,6 +24,7 @@ _FAMILIES = {
     "conv": ("conv_lstm_1d", "conv_lstm_2d", "conv_lstm_3d"),
 }
 _FAMILY = {cell: family for family, cells in _FAMILIES.items() for cell in cells}
+_KERAS = {"keras", "published"}
 # Cells that are told by the use of their weights alone.
 _BY_USE = ("basic_rnn", "basic_lstm", "lstm", "gru", *_FAMILIES["conv"])
 
@@ -60,14 +61,14 @@ class Owner:
 
     @property
     def family(self) -> str:
-        """`gru`, `rnn`, `lstm` or `conv`."""
-        return _FAMILY[self.fits[0].cell.name]
+        """`gru`, `rnn`, `lstm` or `conv`; empty for cells whose use is told by numbers alone (`told`)."""
+        return _FAMILY.get(self.fits[0].cell.name, "")
 
     @property
     def kernel(self) -> str:
-        """The stored name of the kernel whose product shows a use."""
+        """The stored name of the kernel whose product shows a use; empty where none does."""
         weights = self.fullest.weights
-        return next(weights[role].name for role in _KERNELS if role in weights)
+        return next((weights[role].name for role in _KERNELS if role in weights), "") if self.family else ""
 
 
 def _known() -> list[Cell]:
@@ -76,17 +77,22 @@ def _known() -> list[Cell]:
     return sorted((cell for cell in CELLS if cell.name in _FAMILY), key=lambda cell: order.index(cell.name))
 
 
+def _others() -> list[Cell]:
+    """The cells whose use is told by numbers alone."""
+    return [cell for cell in CELLS if cell.name not in _FAMILY and cell.framework not in _KERAS]
+
+
 def owners(network: Network, reader: Reader) -> list[Owner]:
-    """Every layer of a cell whose use is read here, every candidate, once for each family, every block op's weights."""
+    """Every layer of TensorFlow 1, every candidate, once for each family, every block op's weights."""
     found = [
         Owner(layer.scope, (Fit(*own(layer), layer.sizes),), layer)
         for layer in network.layers
-        if layer.cell.name in _FAMILY
+        if layer.cell.framework not in _KERAS
     ]
     for candidate in network.candidates:
         families: dict[str, list[Fit]] = {}
         for fitting in _fits(candidate, network.checkpoint):
-            families.setdefault(_FAMILY[fitting.cell.name], []).append(fitting)
+            families.setdefault(_FAMILY.get(fitting.cell.name, ""), []).append(fitting)
         found += [Owner(candidate.scope, tuple(fits)) for fits in families.values()]
     known = {tensor.name for layer in network.layers for tensor in layer.weights.values()}
     for owner in _blocks(network.checkpoint, reader):
@@ -115,7 +121,7 @@ def _unnamed(checkpoint: Checkpoint, reader: Reader, known: set[str]) -> Iterato
 
 def _fits(candidate: Candidate, checkpoint: Checkpoint) -> Iterator[Fit]:
     stored = checkpoint.weights
-    for cell in _known():
+    for cell in (*_known(), *_others()):
         if cell.name in candidate.cells:
             weights = {}
             for weight in cell.weights:
@@ -147,7 +153,8 @@ def applications(reader: Reader, owners: Sequence[Owner]) -> list[Application]:
     """Every use of an owner's kernel in the forward part of the graph."""
     kernels: dict[str, list[int]] = {}
     for number, owner in enumerate(owners):
-        kernels.setdefault(owner.kernel, []).append(number)
+        if owner.kernel:
+            kernels.setdefault(owner.kernel, []).append(number)
     found: list[Application] = []
     for number, node in enumerate(reader.view.nodes):
         if node.hidden:

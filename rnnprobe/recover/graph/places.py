@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rnnprobe.recover.graph.cell import Application
 from rnnprobe.recover.graph.runs import Run
@@ -11,7 +12,12 @@ from rnnprobe.types import Tap, Use
 
 
 def uses(
-    numbers: Sequence[int], runs: Sequence[Run], feeds: Sequence[tuple[Part, ...]], applications: Sequence[Application]
+    numbers: Sequence[int],
+    runs: Sequence[Run],
+    feeds: Sequence[tuple[Part, ...]],
+    memories: Mapping[int, tuple[Part, ...]],
+    applications: Sequence[Application],
+    known: Mapping[int, Use],
 ) -> tuple[Use, ...]:
     """The uses that a graph makes of one layer.
 
@@ -19,12 +25,23 @@ def uses(
         numbers: its runs.
         runs: every run.
         feeds: what enters each of them; a part of kind `run` names a run.
+        memories: what those attend to that attend to something.
         applications: what the runs' steps are.
+        known: the uses that are known already, but for what feeds them.
     """
-    return tuple(_use(number, runs[number], feeds[number], applications) for number in numbers)
+    return tuple(
+        replace(
+            known.get(number) or _use(number, runs[number], applications),
+            number=number,
+            below=tuple(int(part.source) for part in (*feeds[number], *memories.get(number, ())) if part.kind == "run"),
+            roots=tuple(part.root for part in feeds[number] if part.kind != "run"),
+            memory=tuple(part.root for part in memories.get(number, ()) if part.kind != "run"),
+        )
+        for number in numbers
+    )
 
 
-def _use(number: int, run: Run, feed: tuple[Part, ...], applications: Sequence[Application]) -> Use:
+def _use(number: int, run: Run, applications: Sequence[Application]) -> Use:
     steps = [applications[step] for step in run.steps]
     first = steps[0]
     carried, starts = {"h": first.h_in}, {"h": run.initial}
@@ -38,8 +55,7 @@ def _use(number: int, run: Run, feed: tuple[Part, ...], applications: Sequence[A
         starts,
         run.looped,
         first.fused,
-        tuple(int(part.source) for part in feed if part.kind == "run"),
-        tuple(part.root for part in feed if part.kind != "run"),
+        reach=first.memory[1] if first.memory is not None else None,
     )
 
 

@@ -90,6 +90,16 @@ def entering(tracer: Tracer, applications: Sequence[Application], run: Run) -> t
     return in_order(steps) or (Part("outside", root=applications[run.steps[0]].inputs),)
 
 
+def attended(tracer: Tracer, applications: Sequence[Application], runs: Sequence[Run]) -> dict[int, tuple[Part, ...]]:
+    """Run → what it attends to, for those that attend to a memory."""
+    found = {}
+    for number, run in enumerate(runs):
+        memory = applications[run.steps[0]].memory
+        if memory is not None:
+            found[number] = tracer.parts(memory[0])
+    return found
+
+
 def spots(runs: Sequence[Run], feeds: Sequence[tuple[Part, ...]], entries: Sequence[tuple[Ref, ...]]) -> list[Spot]:
     """Every place, those that feed others first.
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from rnnprobe.errors import BadInput
+from rnnprobe.formats.graph import definition
 from rnnprobe.recover.graph.frames import Loop, Variable, loops
 from rnnprobe.recover.graph.loop_roles import READS, Roles, Sorter
 from rnnprobe.recover.graph.loop_words import base, dtype
@@ -114,9 +115,7 @@ def readers(network: Network, web: View, layers: Sequence[str]) -> list[Target]:
 
 def _known(network: Network, web: View) -> list[Target]:
     """Every recurrence of the graph."""
-    graph = network.checkpoint.graph
-    definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-    laid = loops(web, definition)[0]
+    laid = loops(web, definition(network.checkpoint.graph))[0]
     return [Target(one, laid[k] if k < len(laid) else None) for k, one in enumerate(survey(network).recurrences)]
 
 
@@ -275,9 +274,7 @@ def reached(network: Network, found: Targets, uses: Iterable[Use]) -> set[str]:
 
     What gives the next sequences is where it ends.
     """
-    graph = network.checkpoint.graph
-    definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-    known = {node.name: node for node in definition.node}
+    known = {node.name: node for node in definition(network.checkpoint.graph).node}
     front = [name for name in set(_starts(found, uses)) if name in known]
     return _upstream(known, front)
 
@@ -292,9 +289,7 @@ def lengths_of(network: Network, inputs: Mapping[str, Ref], web: View) -> dict[s
         inputs: by name, tensors of the graph itself.
         web: the graph.
     """
-    graph = network.checkpoint.graph
-    definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-    known = {node.name: node for node in definition.node}
+    known = {node.name: node for node in definition(network.checkpoint.graph).node}
     found: dict[str, str] = {}
     for one in survey(network).recurrences:
         above, told = (

@@ -145,7 +145,7 @@ class Tracer:
             return _Hop(kept)
         if op in _PASSED and len(node.inputs) > _PASSED[op]:
             flips = op in _FLIPS or (op == "StridedSlice" and _backwards(self.view, node))
-            taken = ref[1] if op in _PORTS else _taken(self.view, node) if op == "StridedSlice" else None
+            taken = ref[1] if _parted(node, op) else _taken(self.view, node) if op == "StridedSlice" else None
             return _Hop(node.inputs[_PASSED[op]], flips, taken)
         if op == "OneHot" and node.inputs:
             return _Hop(node.inputs[0])
@@ -260,6 +260,12 @@ def _backwards(view: View, node: Node) -> bool:
     """Whether a StridedSlice runs backwards: `x[:, ::-1]`."""
     strides = array(view, node.inputs[3]) if len(node.inputs) > 3 else None
     return strides is not None and bool((strides < 0).any())
+
+
+def _parted(node: Node, op: str) -> bool:
+    """Whether a node gives the pieces of what enters it: more than the one that is the whole."""
+    count = attribute(node, "num_split")
+    return op in _PORTS and (op == "Unpack" or count is None or count.i != 1)
 
 
 def _taken(view: View, node: Node) -> int | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rnnprobe.formats import op_outputs
+from rnnprobe.formats.graph import definition
 from rnnprobe.formats.inline import CALLS, DEEPEST, MOST_NODES
 
 Ref: TypeAlias = tuple[int, int]
@@ -163,23 +164,23 @@ def attribute(node: Node, name: str) -> Any:
 
 def view(graph: Any) -> View:
     """Lays out a GraphDef, or the one in a MetaGraphDef."""
-    definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-    builder = _Builder({function.signature.name: function for function in definition.library.function})
-    builder.graph(definition.node)
+    parsed = definition(graph)
+    builder = _Builder({function.signature.name: function for function in parsed.library.function})
+    builder.graph(parsed.node)
     return builder.view()
 
 
-def view_of(definition: Any, proto: Any, function: str) -> tuple[View, list[Ref]]:
+def view_of(parsed: Any, proto: Any, function: str) -> tuple[View, list[Ref]]:
     """A function by itself, and its results: that which an attribute of a node names.
 
     Its argument number k is the first output of node k + 1.
 
     Args:
-        definition: the GraphDef.
+        parsed: the GraphDef.
         proto: the node.
         function: the attribute: `cond`, `body` …
     """
-    builder = _Builder({function.signature.name: function for function in definition.library.function})
+    builder = _Builder({function.signature.name: function for function in parsed.library.function})
     data = [edge for edge in proto.input if not edge.startswith("^")]
     builder.nodes += [Node(f"argument {k}", "Placeholder", []) for k in range(len(data))]
     builder.nodes.append(Node(proto.name, proto.op, [(k + 1, 0) for k in range(len(data))], proto))
@@ -216,13 +217,13 @@ class _Builder:
 
     def _add(self, definitions: Iterable[Any], prefix: str, depth: int) -> dict[str, int]:
         numbers: dict[str, int] = {}
-        for definition in definitions:
-            name = prefix + definition.name
+        for proto in definitions:
+            name = prefix + proto.name
             hidden = "gradients" in name and any(part.startswith("gradients") for part in name.split("/"))
-            numbers[definition.name] = len(self.nodes)
-            if not hidden and (definition.op in _WHILES or definition.op in _IFS or definition.op in CALLS):
+            numbers[proto.name] = len(self.nodes)
+            if not hidden and (proto.op in _WHILES or proto.op in _IFS or proto.op in CALLS):
                 self._calls.append((len(self.nodes), depth))
-            self.nodes.append(Node(name, definition.op, [], definition, hidden))
+            self.nodes.append(Node(name, proto.op, [], proto, hidden))
         return numbers
 
     def view(self) -> View:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from rnnprobe.cells.attention_wrapper import emitting
+from rnnprobe.recover.graph.attending import attending
 from rnnprobe.recover.graph.cell import Application, Reader
-from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined
+from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, without_dropout
 from rnnprobe.recover.graph.values import array, joins, named
-from rnnprobe.recover.graph.view import Ref
+from rnnprobe.recover.graph.view import Ref, View
+from rnnprobe.recover.stacked import MULTI
 from rnnprobe.types import Cell, Layer, Tap, Tensor
 
 
@@ -35,9 +38,34 @@ def unwrap(reader: Reader, layers: Sequence[Layer | None], applications: Sequenc
     for app in applications:
         layer = layers[app.owner]
         for added in _levels(layer.cell) if layer is not None else ():
+            if layer is None or app.problem:
+                break
+            if "memory_layer" in added:
+                app.problem = _attending(reader, app, layer, _top(reader.view, app, layers, applications))
+                continue
             outwards = next(_OUTWARDS[role] for role in _OUTWARDS if role in added)
-            if layer is not None and not app.problem:
-                app.problem = outwards(reader, app, layer.weights)
+            app.problem = outwards(reader, app, layer.weights)
+
+
+def _attending(reader: Reader, app: Application, layer: Layer, top: Application) -> str:
+    problem = attending(reader, app, layer.weights, top)
+    if not problem and top is app and app.passed is None:
+        app.cell = emitting(layer.cell, attention=False)
+    return problem
+
+
+def _top(
+    view: View, app: Application, layers: Sequence[Layer | None], applications: Sequence[Application]
+) -> Application:
+    """The last cell of the stack in a wrapper whose lowest this is: the one that no other of them reads."""
+    scopes = [layer.scope if layer is not None else "" for layer in layers]
+    stack, several, _ = scopes[app.owner].partition(f"/{MULTI}/")
+    within = [other for other in applications if several and scopes[other.owner].startswith(f"{stack}/{MULTI}/")]
+    top = app
+    for _ in within:
+        above = [other for other in within if other is not app and len(other.inputs) == 1]
+        top = next((one for one in above if without_dropout(view, one.inputs[0]) == top.emitted), top)
+    return top
 
 
 def _levels(cell: Cell) -> list[set[str]]:

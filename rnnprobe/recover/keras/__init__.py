@@ -24,11 +24,12 @@ from rnnprobe.types import Checkpoint, KerasConfig, Network
 _HOLDERS = frozenset({"RNN", "Bidirectional", "TimeDistributed", "Sequential", "Functional", "Model"})
 
 
-def recover(checkpoint: Checkpoint) -> Network:
+def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
     """The network of a Keras file.
 
     Args:
         checkpoint: with `config`, with `groups`, or with both.
+        cell: the name of the cell that the user says candidates of weights without a configuration are.
 
     Returns:
         Every recurrent layer that could be rebuilt, and as candidates those that could not.
@@ -38,7 +39,7 @@ def recover(checkpoint: Checkpoint) -> Network:
     """
     meaning = _era(checkpoint)
     if checkpoint.config is None:
-        return bare.recover(checkpoint, store(checkpoint), meaning)
+        return bare.recover(checkpoint, store(checkpoint), meaning, cell)
     try:
         weights = store(checkpoint) if checkpoint.objects is None else tracked.tracked(checkpoint)
         return _from_config(checkpoint, checkpoint.config, weights, meaning)

@@ -6,31 +6,38 @@ All of it is assumed, and said to be; a configuration (`--config`) settles it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 
 from rnnprobe.cells.layers import defaults
 from rnnprobe.formats.keras_names import snake_case
 from rnnprobe.formats.natural import natural
+from rnnprobe.recover.keras import others
 from rnnprobe.recover.keras.cells import assumed
 from rnnprobe.recover.keras.config import Era
+from rnnprobe.recover.keras.others import STORED
 from rnnprobe.recover.keras.store import (
     CONTAINERS,
     KERAS_CELLS,
     CellWeights,
+    Fitting,
     Flat,
     Nested,
     by_cell,
+    fitting,
     is_table,
     matches,
+    numbered,
     positional,
 )
-from rnnprobe.recover.keras.strange import resemblance, unlike_keras
+from rnnprobe.recover.keras.strange import published, resemblance, unlike_keras
 from rnnprobe.types import Candidate, Checkpoint, Embedding, Feed, Layer, Network, Tensor
 
 _CELL_WORD = re.compile(r"(?:lstm|gru|simple_rnn)_cell(?:_\d+)?")
 _COUNTER = re.compile(r"_\d+$")
+_CELL_OBJECT = re.compile(r"(?:^|/)cell(?:/cells/[^/]+)?$")
+_CALL = re.compile(r"\[[^\[]*\]$")  # what tells cells of one scope apart
 _KERAS_CLASSES = frozenset(snake_case(name) for cell in KERAS_CELLS for name in cell.classes) | {"rnn"}
 # Groups without weights that change what passes through them, by the names that Keras gives them.
 _CHANGES = re.compile(
@@ -76,9 +83,16 @@ class _Before:
         return Feed((self.last or f"input of {stage.layers[0].name}",))
 
 
-def recover(checkpoint: Checkpoint, weights: Flat | Nested, era: Era) -> Network:
-    """The network of weights that came without a configuration."""
-    finder = _Finder(era)
+def recover(checkpoint: Checkpoint, weights: Flat | Nested, era: Era, cell: str | None = None) -> Network:
+    """The network of weights that came without a configuration.
+
+    Args:
+        checkpoint: what was read.
+        weights: those of the file.
+        era: what the release that wrote it took for granted.
+        cell: the name of the cell that the user says candidates are.
+    """
+    finder = _Finder(era, cell)
     chained = finder.flat(weights) if isinstance(weights, Flat) else finder.nested(weights)
     used = {source for stage in chained for layer in stage.layers for source in layer.feed.sources}
     embeddings = tuple(found for found in finder.embeddings if found.name in used)
@@ -100,8 +114,9 @@ def recover(checkpoint: Checkpoint, weights: Flat | Nested, era: Era) -> Network
 class _Finder:
     """Collects layers, tables and candidates from groups."""
 
-    def __init__(self, era: Era) -> None:
+    def __init__(self, era: Era, cell: str | None) -> None:
         self.era = era
+        self.cell = cell
         self.embeddings: list[Embedding] = []
         self.candidates: list[Candidate] = []
         self.notes: list[str] = []
@@ -139,8 +154,9 @@ class _Finder:
         turned = [k for k, word in enumerate(words) if "backward" in word]
         if len(cut) == 2 and (turned == [1] or (group.startswith("bidirectional") and not turned)):
             return self._pair(group, cut[0], cut[1])
-        named = {held.words[:-1] if _CELL_WORD.fullmatch(held.words[-1]) else held.words for held in cut}
-        own = [next((word for word in reversed(held.words) if not _CELL_WORD.fullmatch(word)), "") for held in cut]
+        paths = [(*held.words[:-1], _CALL.sub("", held.words[-1])) for held in cut]
+        named = {path[:-1] if _CELL_WORD.fullmatch(path[-1]) else path for path in paths}
+        own = [next((word for word in reversed(path) if not _CELL_WORD.fullmatch(word)), "") for path in paths]
         names = own if len(named) == len(cut) and len(set(own)) == len(cut) else [str(k) for k in range(len(cut))]
         return [stage for name, held in zip(names, cut, strict=True) for stage in self._single(f"{group}/{name}", held)]
 
@@ -155,19 +171,32 @@ class _Finder:
         return [_Stage((forward, replace(backward, direction="backward")))]
 
     def _layer(self, name: str, held: CellWeights) -> Layer | None:
-        """A layer of the one cell that its shapes allow, or a candidate."""
-        fitting = matches(held)
-        if not fitting:
-            self.candidates.append(Candidate(held.scope, (), resemblance(held, self._group or held.tensors.values())))
+        """A layer of the one cell that its shapes allow, or that its names tell; or a candidate."""
+        allowed = [found for cell in others.CELLS for found in fitting(cell, held)]
+        forced = [found for found in (*matches(held), *allowed) if found[0].name == self.cell]
+        other = None if forced else others.of_names((*name.split("/"), *held.words), held.tensors)
+        found = forced or (matches(held) if other is None else fitting(other.cell, held))
+        if not found:
+            could = tuple(cell.name for cell, _, _ in allowed)
+            reason = resemblance(held, self._group or held.tensors.values(), could)
+            self.candidates.append(Candidate(held.scope, could, reason))
             return None
-        cell, weights, sizes = fitting[0]
-        self.notes += [note for note in (unlike_keras(name, cell.title),) if note]
-        return Layer(name, held.scope, cell, weights, sizes, defaults(cell, assumed(cell, held, self.era)))
+        layer = self._claimed(name, held, found[0], other)
+        note = unlike_keras(name, layer.cell.title) if other is None else published(layer, other)
+        self.notes += [note] if note and not forced else []
+        return layer
+
+    def _claimed(self, name: str, held: CellWeights, found: Fitting, other: others.Other | None) -> Layer:
+        cell, weights, sizes = found
+        told = other or next((one for one in others.OTHERS if one.cell is cell and cell.framework != "keras"), None)
+        known = assumed(cell, held, self.era) if told is None else told.assumed(self.era)
+        return Layer(name, held.scope, cell, weights, sizes, defaults(cell, known))
 
     def nested(self, weights: Nested) -> list[_Stage]:
         """The stages of a `.weights.h5`, whose groups stand in no order but that of their names."""
         halves: dict[str, dict[str, CellWeights]] = {}
         stacks: dict[str, list[tuple[str, CellWeights]]] = {}
+        unusual = list[_Stage]()
         for key, tensors in sorted(weights.groups.items(), key=lambda item: natural(item[0])):
             parts = tensors[0].name.rpartition("/vars/")[0].split("/")
             name = "/".join(part for part in key.split("/") if part not in CONTAINERS).removesuffix("/cell")
@@ -177,9 +206,12 @@ class _Finder:
             kind = _COUNTER.sub("", holder[-1])
             if parts[-1] != "cell" and "cells" not in parts and kind not in _KERAS_CLASSES:
                 continue
-            if kind not in _KERAS_CLASSES and kind not in ("forward_layer", "backward_layer", "layer"):
-                reason = f"its class is {kind}, which is not rebuilt"
-                self.candidates.append(Candidate("/".join(parts), (), reason))
+            inner = _objects(weights, parts)
+            if _CELL_OBJECT.search("/".join(parts[:-1])):
+                continue  # of an object in a cell
+            known = kind in _KERAS_CLASSES or kind in ("forward_layer", "backward_layer", "layer")
+            if not known or inner or len(tensors) > len(STORED):
+                unusual += self._unusual(name, parts, tensors, inner)
             elif "cells" in parts:
                 stack = name.partition("/cell/cells/")[0]
                 stacks.setdefault(stack, []).append((name, positional(tensors)))
@@ -188,10 +220,33 @@ class _Finder:
             else:
                 stacks.setdefault(name, []).append((name, positional(tensors)))
         stages = [stage for name, found in stacks.items() for stage in self._stack(name, [held for _, held in found])]
+        stages += unusual
         for name, pair in halves.items():
             if len(pair) == 2:
                 stages += self._pair(name, pair["forward_layer"], pair["backward_layer"])
         return self._chain(_ordered(sorted(stages, key=lambda stage: natural(stage.layers[0].name))))
+
+    def _unusual(
+        self, name: str, parts: Sequence[str], tensors: Sequence[Tensor], inner: Mapping[str, Sequence[Tensor]]
+    ) -> list[_Stage]:
+        """The stage of a class that is none of Keras's, or that has more variables; none where nothing tells it."""
+        words = {_COUNTER.sub("", part) for part in parts}
+        could = list[str]()
+        for other in others.OTHERS:
+            unbiased = [leaf for leaf in other.leaves if leaf != "bias"]
+            cut = [held for leaves in (other.leaves, unbiased) if (held := numbered(tensors, inner, leaves))]
+            for cell_weights, found in [(one, found) for one in cut for found in fitting(other.cell, one)]:
+                named = inner and set(other.telling) & set(cell_weights.tensors)
+                if words & other.words or named or other.cell.name == self.cell:
+                    layer = self._claimed(name, cell_weights, found, other)
+                    self.notes.append(published(layer, other))
+                    return [_Stage((layer,))]
+                could.append(other.cell.name)
+        stored = ", ".join(str(list(t.shape)) for t in (*tensors, *(t for held in inner.values() for t in held)))
+        settles = f"; --cell {' or '.join(could)} says that it is one" if could else ""
+        reason = f"its variables, which have no names but numbers, are of no cell of Keras: {stored}{settles}"
+        self.candidates.append(Candidate("/".join(parts), tuple(could), reason))
+        return []
 
     def _stack(self, name: str, cut: Sequence[CellWeights]) -> list[_Stage]:
         if len(cut) == 1:
@@ -208,6 +263,13 @@ class _Finder:
             found.append(stage.fed(before.feed(stage)))
             before = _Before(tuple(layer.name for layer in stage.layers), stage.width)
         return found
+
+
+def _objects(weights: Nested, parts: Sequence[str]) -> dict[str, Sequence[Tensor]]:
+    """The variables of each object in a cell: its norms."""
+    start = "/".join(parts) + "/"
+    paths = {tensors[0].name.rpartition("/vars/")[0]: tensors for tensors in weights.groups.values() if tensors}
+    return {path.removeprefix(start): tensors for path, tensors in paths.items() if path.startswith(start)}
 
 
 def _ordered(stages: list[_Stage]) -> list[_Stage]:

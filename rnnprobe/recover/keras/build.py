@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from rnnprobe.cells.layers import space_axes
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.keras import behaviour, builtin
+from rnnprobe.recover.keras import behaviour, builtin, others
 from rnnprobe.recover.keras.cells import layer as build_layer
 from rnnprobe.recover.keras.config import Era, LayerConfig, layer_config, mapped, text
 from rnnprobe.recover.keras.flow import Flow, merged, outside, rank, width
@@ -287,8 +287,7 @@ class Builder:
             found = self._build(cell, flow, name, place, parts, back)
             if found is None:
                 return []
-            # Keras has h first, then c; the cells have c first.
-            names = sorted(found.cell.states, reverse=True)
+            names = _in_order(found)
             initial = {state: given.pop(0).feed for state in names if given}
             if initial:
                 self.layers[-1] = found = replace(found, initial=initial)
@@ -305,12 +304,14 @@ class Builder:
         Raises:
             BadInput: the configuration and the weights contradict each other.
         """
-        if cell.foreign or family(cell.class_name) not in FAMILIES:
+        other = others.of_class(cell)
+        if other is None and (cell.foreign or family(cell.class_name) not in FAMILIES):
             reason = f"{name!r} is built of {cell.class_name}, which rnnprobe doesn't know; its code is not in the file"
             self.candidates.append(Candidate(name, (), reason))
             return None
         if (place, parts) not in self._held:
-            self._held[place, parts] = self.weights.cell(place, *parts)
+            leaves = others.STORED if other is None else other.stored(cell.config)
+            self._held[place, parts] = self.weights.cell(place, *parts, leaves=leaves)
         held = self._held[place, parts]
         if held is None:
             reason = f"the configuration has a {cell.class_name} called {name!r}, for which no weights are stored"
@@ -321,7 +322,7 @@ class Builder:
         name = self._free(name)
         flow = replace(flow, mask=self._mask(flow, name))
         direction: Direction = "backward" if back != flow.turned else "forward"
-        found = build_layer(name, cell.class_name, cell.config, held, self.era, direction, flow.feed)
+        found = build_layer(name, cell.class_name, cell.config, held, self.era, direction, flow.feed, other)
         if isinstance(found, Candidate):
             self.candidates.append(found)
             return None
@@ -362,4 +363,9 @@ def _states(layer: LayerConfig, chain: Sequence[Layer]) -> list[Flow]:
     """The final states among a layer's outputs, in Keras's order: h first, then c."""
     if layer.config.get("return_state") is not True:
         return []
-    return [_end(found, state) for found in chain for state in sorted(found.cell.states, reverse=True)]
+    return [_end(found, state) for found in chain for state in _in_order(found)]
+
+
+def _in_order(layer: Layer) -> list[str]:
+    """A layer's states as Keras orders them: h first, then c; Addons' NASCell kept TensorFlow 1's order."""
+    return sorted(layer.cell.states, reverse=layer.cell.framework != "tf1")

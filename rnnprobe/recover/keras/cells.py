@@ -9,7 +9,8 @@ from rnnprobe.cells.activations import ALONG_UNITS
 from rnnprobe.cells.layers import defaults, space_axes
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.keras.config import Era, activation, mapped
-from rnnprobe.recover.keras.store import CellWeights, family, matches
+from rnnprobe.recover.keras.others import Other
+from rnnprobe.recover.keras.store import CellWeights, family, fitting, matches
 from rnnprobe.types import Candidate, Cell, Direction, Evidence, Feed, Layer, OptionValue, Value
 
 _UNITS = ("units", "output_dim", "filters", "nb_filter")
@@ -33,8 +34,9 @@ def layer(
     meaning: Era,
     direction: Direction,
     feed: Feed,
+    other: Other | None = None,
 ) -> Layer | Candidate:
-    """The layer, or why it can't be rebuilt.
+    """The layer, or why it can't be rebuilt. `other`: what it is, where it is none of Keras's own.
 
     Raises:
         BadInput: the configuration and the shapes contradict each other.
@@ -43,13 +45,15 @@ def layer(
         # Theano turned kernels before it moved them over the input; TensorFlow, which read such files too, did not.
         reason = "its kernels are in Theano's order (dim_ordering th), and nothing tells which way round they are meant"
         return Candidate(held.scope, ("keras1_conv_lstm_2d",), f"layer {name!r} can't be rebuilt: {reason}")
-    fitting = matches(held, class_name)
+    found = matches(held, class_name) if other is None else fitting(other.cell, held)
     shapes = ", ".join(f"{leaf} {list(tensor.shape)}" for leaf, tensor in held.tensors.items())
-    if not fitting:
+    if not found:
         raise BadInput(f"the configuration says that layer {name!r} is a {class_name}, whose shapes {shapes} are not")
-    cell, weights, sizes = fitting[0]
+    cell, weights, sizes = found[0]
     _agree(name, config, sizes, shapes)
-    known, problem = _options(cell, class_name, config, held, meaning)
+    known, problem = (
+        _options(cell, class_name, config, held, meaning) if other is None else other.options(config, meaning)
+    )
     if not problem and cell.space is not None:
         spatial, problem = _spatial(cell, config, known)
         known |= spatial

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rnnprobe.cells.activations import ACTIVATIONS
@@ -126,6 +126,7 @@ class LayerConfig:
         name: its own, or empty (Keras 1 gave nested models none).
         config: its arguments; of an old Sequential model, `{"layers": […]}`.
         foreign: it is registered by somebody else than Keras, whatever its class is called.
+        package: under which it is registered, or empty.
         operation: a bare operation of Keras 3, no layer.
         calls: how it is called in a functional model.
     """
@@ -136,6 +137,7 @@ class LayerConfig:
     foreign: bool = False
     operation: bool = False
     calls: tuple[Call, ...] = ()
+    package: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,8 @@ def layer_config(value: Any, what: str) -> LayerConfig:
     config = mapping(config, f"config of {class_name}")
     name = config.get("name", stored.get("name", ""))
     module, registered = stored.get("module"), stored.get("registered_name")
-    foreign = ">" in class_name or (isinstance(registered, str) and ">" in registered)
+    package = _package(class_name) or _package(registered)
+    foreign = bool(package)
     if isinstance(module, str):
         foreign = foreign or module.split(".")[0] not in ("keras", "tf_keras", "tensorflow", "builtins")
     nodes = listing(stored.get("inbound_nodes") or [], f"inbound_nodes of {name}")
@@ -187,7 +190,13 @@ def layer_config(value: Any, what: str) -> LayerConfig:
         foreign=foreign,
         operation=(isinstance(module, str) and ".ops" in module) or class_name in _OPERATIONS or bare,
         calls=tuple(_call(node) for node in nodes),
+        package=package,
     )
+
+
+def _package(name: Any) -> str:
+    """The package under which a class is registered (`Addons>ESN`), or empty."""
+    return name.partition(">")[0] if isinstance(name, str) and ">" in name else ""
 
 
 def _call(node: Any) -> Call:
@@ -278,9 +287,7 @@ def layers_of(model: LayerConfig) -> list[LayerConfig]:
     for k, value in enumerate(listing(model.config.get("layers"), f"layers of {model.name or model.class_name}")):
         layer = layer_config(value, f"layer {k} of {model.name or model.class_name}")
         if not layer.name and isinstance(value, Mapping) and isinstance(value.get("name"), str):
-            layer = LayerConfig(
-                layer.class_name, value["name"], layer.config, layer.foreign, layer.operation, layer.calls
-            )
+            layer = replace(layer, name=value["name"])
         found.append(layer)
     return found
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_names import counted
 from rnnprobe.recover.keras import layers as kinds
+from rnnprobe.recover.keras import others
 from rnnprobe.recover.keras.build import Builder
 from rnnprobe.recover.keras.config import (
     MODELS,
@@ -219,7 +220,7 @@ def call(
 def _recurs(layer: LayerConfig) -> bool:
     name = layer.class_name
     recurs = name == "RNN" or family(name) in FAMILIES or (name == "Bidirectional" and _wraps_recurrent(layer))
-    return recurs and not layer.foreign
+    return (recurs and not layer.foreign) or others.of_class(layer) is not None
 
 
 def _plain(builder: Builder, layer: LayerConfig, place: Place) -> KerasLayer | str:
@@ -236,7 +237,7 @@ def _outputs(
     name = layer.class_name
     if name == "Merge" and not layer.foreign:
         return kinds.merge(builder, layer, _branches(builder, layer, flows, place), place)
-    if layer.foreign or not flows:
+    if (layer.foreign and not _recurs(layer)) or not flows:
         return [kinds.transform(builder, layer, flows, place)]
     if name in kinds.KERAS_MERGES:
         return kinds.merge(builder, layer, flows, place)
@@ -255,7 +256,8 @@ def _outputs(
 
 def _wraps_recurrent(layer: LayerConfig) -> bool:
     inner = layer_config(layer.config.get("layer"), f"the layer in {layer.name}")
-    return not inner.foreign and (inner.class_name == "RNN" or family(inner.class_name) in FAMILIES)
+    own = not inner.foreign and (inner.class_name == "RNN" or family(inner.class_name) in FAMILIES)
+    return own or others.of_class(inner) is not None
 
 
 def _branches(builder: Builder, layer: LayerConfig, flows: list[Flow], place: Place) -> list[Flow]:

@@ -15,12 +15,14 @@ from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import fit
 from rnnprobe.formats.keras_names import snake_case
 from rnnprobe.recover.keras.config import Era
+from rnnprobe.recover.keras.others import LEAVES, STORED
 from rnnprobe.types import Cell, Checkpoint, Tensor
 
 KERAS_CELLS = tuple(cell for cell in CELLS if cell.framework == "keras")
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 
-_LEAF = re.compile(r"(?:(?P<stem>.*)/)?(?P<leaf>recurrent_kernel|kernel|bias)(?P<number>_\d+)?(?::\d+)?")
+# The shortest stem: of `cell/kernel_norm/gamma`, whose leaf is not `gamma`.
+_LEAF = re.compile(rf"(?:(?P<stem>.*?)/)?(?P<leaf>{'|'.join(sorted(LEAVES))})(?P<number>_\d+)?(?::\d+)?")
 # Keras 1: lstm_1_W_i; loaded and saved again, lstm_1_W_i_1.
 _KERAS_1 = re.compile(r"(?P<stem>.+?)_(?P<leaf>[WUb](?:_[icfozrh])?)(?P<number>_\d+)?(?::\d+)?")
 _TABLE = re.compile(r"(?:.*/)?embeddings(?:_\d+)?(?::\d+)?|.+?_W(?:_\d+)?(?::\d+)?")
@@ -36,6 +38,8 @@ _VARIABLE_1 = re.compile(
 
 # The path of a variable within a layer's group, its name, and the tensor.
 _Variable: TypeAlias = tuple[tuple[str, ...], str, Tensor]
+Fitting: TypeAlias = tuple[Cell, dict[str, Tensor], dict[str, int]]
+"""A cell, role → tensor, and the sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +146,8 @@ class Flat:
         """The stored name of the outermost layer of a place (`aliases`: where the configuration has another)."""
         return self.aliases.get(place.names[0], place.names[0])
 
-    def cell(self, place: Place, *parts: str) -> CellWeights | None:
-        """The next cell of a layer, in the order of its writer; `parts`, its path in the layer, tells nothing here."""
+    def cell(self, place: Place, *parts: str, leaves: Sequence[str] = STORED) -> CellWeights | None:
+        """The next cell of a layer, in the order of its writer; its path and its leaves tell nothing here."""
         group = self.group(place)
         if group not in self._left:
             self._left[group] = by_cell(group, self.groups.get(group, ()))
@@ -243,11 +247,21 @@ class Nested:
                     return self.groups[stored[f"{counted}{ending}"]]
         return ()
 
-    def cell(self, place: Place, *parts: str) -> CellWeights | None:
-        """A cell of a layer; `parts` is its path in the layer, as objects."""
+    def cell(self, place: Place, *parts: str, leaves: Sequence[str] = STORED) -> CellWeights | None:
+        """A cell of a layer.
+
+        Args:
+            place: the layer's.
+            parts: the cell's path in the layer, as objects.
+            leaves: the variables in their order; of an object in the cell, after its name.
+        """
         path = "".join(f"/{part}" for part in parts)
         found = self._find(place, f"{path}/cell", path)
-        return positional(found) if 2 <= len(found) <= 3 else None
+        if leaves is STORED:
+            return positional(found) if 2 <= len(found) <= 3 else None
+        objects = dict.fromkeys(leaf.partition("/")[0] for leaf in leaves if "/" in leaf)
+        inner = {name: self._find(place, f"{path}/cell/{name}", f"{path}/{name}") for name in objects}
+        return numbered(found, inner, leaves)
 
     def table(self, place: Place) -> Tensor | None:
         """The matrix of an `Embedding`."""
@@ -279,12 +293,25 @@ def renumbered(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def positional(tensors: Sequence[Tensor]) -> CellWeights:
-    """A cell of `.weights.h5`: kernel, recurrent kernel, bias by their position."""
+def positional(tensors: Sequence[Tensor], leaves: Sequence[str] = STORED) -> CellWeights:
+    """A cell of `.weights.h5`: its variables by their position."""
     scope = tensors[0].name.rpartition("/vars/")[0]
-    return CellWeights(
-        scope, dict(zip(("kernel", "recurrent_kernel", "bias"), tensors, strict=False)), tuple(scope.split("/"))
-    )
+    return CellWeights(scope, dict(zip(leaves, tensors, strict=False)), tuple(scope.split("/")))
+
+
+def numbered(own: Sequence[Tensor], inner: Mapping[str, Sequence[Tensor]], leaves: Sequence[str]) -> CellWeights | None:
+    """A cell of `.weights.h5` with objects in it, where it has just these variables.
+
+    Args:
+        own: its own variables by their position.
+        inner: those of each object in it.
+        leaves: what they are called, `kernel` or `kernel_norm/gamma`, in their order.
+    """
+    tensors, named = list(own), [leaf for leaf in leaves if "/" not in leaf]
+    for name, held in inner.items():
+        tensors += held
+        named += [leaf for leaf in leaves if leaf.startswith(f"{name}/")]
+    return positional(tensors, named) if own and len(tensors) == len(named) == len(leaves) else None
 
 
 def family(class_name: str) -> str:
@@ -295,24 +322,28 @@ def family(class_name: str) -> str:
 FAMILIES = frozenset(family(name) for cell in KERAS_CELLS for name in cell.classes)
 
 
-def matches(held: CellWeights, class_name: str | None = None) -> list[tuple[Cell, dict[str, Tensor], dict[str, int]]]:
-    """The cells that the names and shapes of these tensors allow, with role → tensor and sizes.
+def matches(held: CellWeights, class_name: str | None = None) -> list[Fitting]:
+    """The cells of Keras that the names and shapes of these tensors allow, with role → tensor and sizes.
 
     Args:
         held: the tensors; every one of them must have a role.
         class_name: the Keras class, or None where it is not known.
     """
-    found = []
+    found: list[Fitting] = []
     for cell in KERAS_CELLS:
         if class_name is not None and family(class_name) not in {family(name) for name in cell.classes}:
             continue
-        weights = {
-            weight.role: held.tensors[name] for weight in cell.weights for name in weight.names if name in held.tensors
-        }
-        sizes = fit(cell, weights) if len(weights) == len(held.tensors) else None
-        if sizes is not None:
-            found.append((cell, weights, sizes))
+        found += fitting(cell, held)
     return found
+
+
+def fitting(cell: Cell, held: CellWeights) -> list[Fitting]:
+    """The cell with its weights among these tensors and its sizes, where they are just that; else nothing."""
+    weights = {
+        weight.role: held.tensors[name] for weight in cell.weights for name in weight.names if name in held.tensors
+    }
+    sizes = fit(cell, weights) if len(weights) == len(held.tensors) else None
+    return [(cell, weights, sizes)] if sizes is not None else []
 
 
 def stacked_cell(class_name: str, number: int) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from rnnprobe.errors import BadInput
 from rnnprobe.formats.object_graph import LAYER
 from rnnprobe.recover.keras.config import Era, LayerConfig, era, layer_config, layers_of
+from rnnprobe.recover.keras.others import STORED
 from rnnprobe.recover.keras.store import CellWeights, Nested, Place, stacked_cell
 from rnnprobe.types import Checkpoint, Tensor
 
@@ -47,15 +48,19 @@ class Tracked(Nested):
                 path = f"{path}/{part}"
         return next((self.groups[path + ending] for ending in endings if self.groups.get(path + ending)), ())
 
-    def cell(self, place: Place, *parts: str) -> CellWeights | None:
-        """A cell of a layer; `parts` is its path in the layer, as objects."""
+    def cell(self, place: Place, *parts: str, leaves: Sequence[str] = STORED) -> CellWeights | None:
+        """A cell of a layer; `parts` is its path in the layer, as objects; `leaves` tell which objects are in it."""
         number = self.cells.get((*place.names, parts[-1])) if "cells" in parts else None
         if number is not None:
             parts = (*parts[:-1], str(number))
         path = "".join(f"/{part}" for part in parts)
         found = self._find(place, f"{path}/cell", path)
         scope = next((key for key, tensors in self.groups.items() if tensors is found), "")
-        return CellWeights(scope, {self.leaves[t.name]: t for t in found}, tuple(scope.split("/"))) if found else None
+        held = {self.leaves[tensor.name]: tensor for tensor in found}
+        for inner in dict.fromkeys(leaf.partition("/")[0] for leaf in leaves if "/" in leaf):
+            within = self._find(place, f"{path}/cell/{inner}", f"{path}/{inner}")
+            held |= {f"{inner}/{self.leaves[tensor.name]}": tensor for tensor in within}
+        return CellWeights(scope, held, tuple(scope.split("/"))) if held else None
 
     def variables(self, place: Place, parts: Sequence[str] = (), alias: str = "") -> dict[str, Tensor]:
         """The tensors of a layer that does not recur, by the attributes that they are; arguments as in `Flat`."""

@@ -28,8 +28,10 @@ def sonnet_cores():
     return {
         "lstm": lambda: snt.LSTM(UNITS),
         "lstm_full": lambda: snt.LSTM(UNITS, **full),
+        "lstm_named": lambda: snt.LSTM(UNITS, name="my_core"),
         "lstm_layer_norm": lambda: snt.LSTM(UNITS, use_layer_norm=True, use_peepholes=True),
         "gru": lambda: snt.GRU(UNITS),
+        "gru_named": lambda: snt.GRU(UNITS, name="reader"),
         "highway": lambda: snt.HighwayCore(UNITS, num_layers=3),
         "vanilla_rnn": lambda: snt.VanillaRNN(UNITS, activation=tf.nn.relu),
     }

@@ -1,0 +1,104 @@
+"""What a run refuses, whoever asks; and when a trace carries its proof."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import rnnprobe
+
+from .conftest import SAMPLES
+
+WINDOW = SAMPLES / "window_lstm"
+CHARACTERS = SAMPLES / "char_lstm"
+IDS = np.ones((1, 4), "i")
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "says"),
+    [
+        (WINDOW, {"engine": "best"}, "there is no engine 'best'"),
+        (WINDOW, {"engine": "rebuilt", "tensors": "*"}, "no tensors of the original graph"),
+        (WINDOW, {"engine": "original", "own_input": True}, "--own-input goes with the rebuilt layers"),
+        (WINDOW, {"engine": "original", "carry": True}, "--initial-state or --carry goes with the rebuilt layers"),
+        (WINDOW, {"engine": "original", "initial_state": {"h": IDS}}, "--initial-state or --carry goes with"),
+        (WINDOW, {"engine": "original", "record": "h,output"}, "output in --record goes with the rebuilt layers"),
+        (WINDOW, {"engine": "original", "tensors": "no/such"}, "no tensor of the graph is called 'no/such'"),
+        (WINDOW, {"engine": "original", "layers": "no_such"}, "no layer is called 'no_such'"),
+        (WINDOW, {"engine": "original", "feeds": {"nothing": 1}}, "the graph has no placeholder 'nothing'"),
+        (SAMPLES / "gru_digits.keras", {"engine": "original"}, "came without a graph"),
+        (CHARACTERS / "model.ckpt-100", {"verify": True}, "no graph that runs these layers came with the weights"),
+        (CHARACTERS, {"verify": True, "carry": True}, "the original starts from its own states"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_words(model, asked, says):
+    with pytest.raises(rnnprobe.BadInput) as refused:
+        rnnprobe.trace(model, IDS, **asked)
+    assert says in str(refused.value)
+
+
+def test_nothing_to_run_over(run):
+    done = run("trace", CHARACTERS)
+    assert done.status == 2
+    assert "--input FILE gives the sequences" in done.err
+
+
+def test_a_trace_is_proved_where_the_graph_is_cheap_to_run(run, tmp_path):
+    np.save(tmp_path / "ids.npy", IDS)
+    for flag, status in (((), "verified"), (("--no-verify",), "not verified"), (("--carry",), "not verified")):
+        done = run("trace", CHARACTERS, "--input", tmp_path / "ids.npy", "-o", tmp_path / "t.h5", "--force", *flag)
+        assert done.status == 0, done.err
+        found = rnnprobe.load_trace(tmp_path / "t.h5").verification
+        assert found["status"] == status
+        assert status in done.err
+
+
+def test_a_trace_that_differs_is_written_and_ends_with_1(run, tmp_path):
+    np.save(tmp_path / "ids.npy", IDS)
+    done = run("trace", CHARACTERS, "--input", tmp_path / "ids.npy", "-o", tmp_path / "t.h5", "--forget-bias", 0)
+    assert done.status == 1
+    assert "differs: the operations of the original graph" in done.err
+    assert rnnprobe.load_trace(tmp_path / "t.h5").verification["status"] == "differs"
+
+
+def test_a_keras_trace_is_proved_when_asked(run, tmp_path):
+    model, x = SAMPLES / "gru_digits.keras", SAMPLES / "gru_digits.npy"
+    done = run("trace", model, "--input", x, "--select", "0:2", "--verify", "--json")
+    assert json.loads(done.out)["verification"][0]["status"] == "verified"
+    done = run("trace", model, "--input", x, "--select", "0:2", "--json")
+    assert "--verify" in json.loads(done.out)["verification"][0]["reason"]
+
+
+def test_feeds_are_read_as_what_they_are(tmp_path):
+    from rnnprobe.inputs import feeds
+
+    np.save(tmp_path / "x.npy", IDS)
+    np.savez(tmp_path / "two.npz", a=IDS, b=2 * IDS)
+    (tmp_path / "speech.wav").write_bytes(b"RIFF")
+    found = feeds.read(
+        [f"x={tmp_path / 'x.npy'}", f"b={tmp_path / 'two.npz'}:b", f"w={tmp_path / 'speech.wav'}", "k=0.5", "t=true"]
+    )
+    assert np.array_equal(found["x"], IDS)
+    assert np.array_equal(found["b"], 2 * IDS)
+    assert (found["w"], float(found["k"]), bool(found["t"])) == (b"RIFF", 0.5, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("x", "expected NAME=FILE"), ("=1", "expected NAME=FILE"), ("x=no_such_file.npy", "no such file")],
+)
+def test_feeds_that_are_none(given, says):
+    from rnnprobe.inputs import feeds
+
+    with pytest.raises(rnnprobe.BadInput) as refused:
+        feeds.read([given])
+    assert says in str(refused.value)
+
+
+def test_a_feed_twice():
+    from rnnprobe.inputs import feeds
+
+    with pytest.raises(rnnprobe.BadInput, match="twice"):
+        feeds.read(["x=1", "x=2"])
