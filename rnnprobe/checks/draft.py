@@ -18,7 +18,7 @@ from rnnprobe.checks.specification import (
     TensorSpec,
 )
 from rnnprobe.checks.tensors import own
-from rnnprobe.checks.values import Comparison, comparison, near
+from rnnprobe.checks.values import Bound, bound, near
 from rnnprobe.errors import BadInput
 from rnnprobe.types import Layer, Network, Tensor, Value
 
@@ -163,7 +163,7 @@ def _tensor(tensor: Tensor, number: int, width: tuple[str, int] | None, values: 
     )
 
 
-def _values(network: Network, layer: Layer) -> Iterator[Comparison]:
+def _values(network: Network, layer: Layer) -> Iterator[Bound]:
     """For each block its norm, and of a bias its mean too."""
     path = network.checkpoint.path
     for block, found in figures(slices(layer), path, radius=False):
@@ -174,7 +174,7 @@ def _values(network: Network, layer: Layer) -> Iterator[Comparison]:
                 path=path,
                 hint="leave --values out",
             )
-        yield comparison(near(block.gate, block.part, "norm", found.norm, "5 %"))
+        yield bound(near(block.gate, block.part, "norm", found.norm, "5 %"))
         if block.part.endswith("bias"):
             spread = 0.1 * found.norm / max(block.shape[0], 1) ** 0.5
-            yield comparison(near(block.gate, block.part, "mean", found.mean, f"{spread:.3g}"))
+            yield bound(near(block.gate, block.part, "mean", found.mean, f"{spread:.3g}"))

@@ -19,7 +19,7 @@ from rnnprobe.checks.specification import (
     Specification,
     TensorSpec,
 )
-from rnnprobe.checks.values import Comparison, comparison
+from rnnprobe.checks.values import Bound, bound
 from rnnprobe.errors import BadInput
 from rnnprobe.formats import files
 
@@ -129,7 +129,7 @@ def _formulas(one: Mapping[str, Any], key: Key, known: set[str]) -> Iterator[sch
 def _comparisons(one: Mapping[str, Any], key: Key) -> Iterator[schema.Broken]:
     for number, written in enumerate(one.get("values", [])):
         try:
-            comparison(written)
+            bound(written)
         except ValueError as exc:
             yield (*key, "values", number), str(exc)
 
@@ -159,7 +159,7 @@ def _layer(key: Key, table: Mapping[str, Any]) -> LayerSpec:
             **dict.fromkeys(("gates", "fed_by", "weights"), _texts),
             "shapes": lambda shapes: {role: _texts(shape) for role, shape in shapes.items()},
             "options": lambda options: {name: _option(value) for name, value in options.items()},
-            "values": _comparison_list,
+            "values": _bound_list,
         },
     )
     own = {name: str(given.pop(name)) for name in _SIZES if name in given}
@@ -187,8 +187,8 @@ def _texts(values: Sequence[Any]) -> tuple[str, ...]:
     return tuple(map(str, values))
 
 
-def _comparison_list(values: Sequence[str]) -> tuple[Comparison, ...]:
-    return tuple(map(comparison, values))
+def _bound_list(values: Sequence[str]) -> tuple[Bound, ...]:
+    return tuple(map(bound, values))
 
 
 def _option(value: Any) -> OptionSpec:

@@ -2,7 +2,7 @@
 
 Reports and the keys of their rows, in JSON as here:
 
-    findings  model, rule (`rnnprobe.checks.verdict.RULES`), level, place (in words), layer, tensor, what (the role,
+    findings  model, rule (`rnnprobe.checks.verdict.Rule`), level, place (in words), layer, tensor, what (the role,
               part, option or signal), gate (each null where it does not apply), expected, found, specification (the
               file; null where another model is the specification), line, column (where it says so)
     models    model, holds, rules (how many things were looked at), errors, warnings

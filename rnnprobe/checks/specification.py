@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from rnnprobe.checks.positions import Key, Spot
-from rnnprobe.checks.values import Comparison
+from rnnprobe.checks.values import Bound
 from rnnprobe.types import Evidence
 
 Level: TypeAlias = Literal["error", "warning"]
@@ -78,7 +78,7 @@ class LayerSpec:
     shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     options: Mapping[str, OptionSpec] = field(default_factory=dict)
     finite: bool = False
-    values: tuple[Comparison, ...] = ()
+    values: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ _SIGNS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Bound:
     """A figure of some blocks, and the bounds that it must be in.
 
     Attributes:
@@ -64,7 +64,7 @@ class Comparison:
         return all(_SIGNS[sign](value, number) for sign, number in self.bounds)
 
 
-def comparison(text: str) -> Comparison:
+def bound(text: str) -> Bound:
     """A comparison from its text.
 
     Raises:
@@ -78,7 +78,7 @@ def comparison(text: str) -> Comparison:
         raise ValueError(f"{words['figure']!r} is no figure; known are {', '.join(FIGURES)}")
     gate = words["gate"] or ""
     letters = GATES.get(gate, (gate,) if gate else ())
-    return Comparison(text, letters, words["part"], words["figure"], _bounds(words))
+    return Bound(text, letters, words["part"], words["figure"], _bounds(words))
 
 
 def _bounds(words: dict[str, str | None]) -> tuple[tuple[str, float], ...]:
@@ -103,7 +103,7 @@ def near(gate: str, part: str, figure: str, value: float, tolerance: str) -> str
     return f"{place}.{figure} == {value:.6g} +- {tolerance}"
 
 
-def unknown(wanted: Comparison, parts: Iterable[tuple[str, str]]) -> str:
+def unknown(wanted: Bound, parts: Iterable[tuple[str, str]]) -> str:
     """Why a comparison speaks of none of a layer's blocks, `(part, gate)` each."""
     there = list(parts)
     if wanted.part not in {part for part, _ in there}:

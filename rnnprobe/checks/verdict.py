@@ -4,35 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from rnnprobe.checks.positions import Key, nearest
 from rnnprobe.checks.specification import Level, Specification
 
-RULES = {
-    "recovered": "the file can be understood as a whole",
-    "complete": "the values of every tensor are there",
-    "layers": "how many recurrent layers",
-    "exists": "the layer or tensor is there, as often as it should be",
-    "unlisted": "nothing is there that the specification does not speak of",
-    "cell": "which cell",
-    "units": "a size of a layer",
-    "input_size": "a size of a layer",
-    "output_size": "a size of a layer",
-    "direction": "which way time runs",
-    "dtype": "of the stored tensors",
-    "gates": "in stored order",
-    "fed_by": "what feeds a layer",
-    "weights": "which tensors a layer has",
-    "shape": "of a tensor",
-    "parameters": "how many numbers",
-    "bytes": "how many bytes",
-    "option": "the value of an option",
-    "evidence": "where that value comes from",
-    "finite": "no value is NaN or infinite",
-    "value": "a figure of the weights",
-    "golden": "what the model does on a known input",
-}
-"""Every rule that a verdict may name, and what it looks at."""
+Rule: TypeAlias = Literal[
+    "recovered",  # the file can be understood as a whole
+    "complete",  # the values of every tensor are there
+    "layers",  # how many recurrent layers
+    "exists",  # the layer or tensor is there, as often as it should be
+    "unlisted",  # nothing is there that the specification does not speak of
+    "cell",  # which cell
+    "units",  # a size of a layer
+    "input_size",  # a size of a layer
+    "output_size",  # a size of a layer
+    "direction",  # which way time runs
+    "dtype",  # of the stored tensors
+    "gates",  # in stored order
+    "fed_by",  # what feeds a layer
+    "weights",  # which tensors a layer has
+    "shape",  # of a tensor
+    "parameters",  # how many numbers
+    "bytes",  # how many bytes
+    "option",  # the value of an option
+    "evidence",  # where that value comes from
+    "finite",  # no value is NaN or infinite
+    "value",  # a figure of the weights
+    "golden",  # what the model does on a known input
+]
+"""What a verdict looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Verdict:
     """One thing that was looked at.
 
     Attributes:
-        rule: one of `RULES`.
+        rule: what was looked at.
         holds: whether it is as expected.
         expected, found: in words.
         level: of the finding that it is where it does not hold.
@@ -50,7 +51,7 @@ class Verdict:
         gate: likewise.
     """
 
-    rule: str
+    rule: Rule
     holds: bool
     expected: str
     found: str

@@ -11,7 +11,7 @@ from rnnprobe.analysis import words
 from rnnprobe.analysis.figures import Figures, figures
 from rnnprobe.cells.slices import GateSlice, slices
 from rnnprobe.checks.specification import LayerSpec, TensorSpec
-from rnnprobe.checks.values import Comparison, unknown
+from rnnprobe.checks.values import Bound, unknown
 from rnnprobe.checks.verdict import Verdict
 from rnnprobe.types import Layer, Tensor
 
@@ -116,11 +116,11 @@ def values(layer: Layer, one: LayerSpec) -> Iterator[Verdict]:
             )
 
 
-def _means(compared: Comparison, block: GateSlice) -> bool:
+def _means(compared: Bound, block: GateSlice) -> bool:
     return block.part == compared.part and (not compared.gates or block.gate in compared.gates)
 
 
-def _figures(compared: Sequence[Comparison], wanted: dict[int, list[GateSlice]]) -> dict[int, Figures]:
+def _figures(compared: Sequence[Bound], wanted: dict[int, list[GateSlice]]) -> dict[int, Figures]:
     """The figures of the blocks that are asked for, by the block's id; eigenvalues only where they are."""
     found: dict[int, Figures] = {}
     for radius in (True, False):
@@ -134,7 +134,7 @@ def _figures(compared: Sequence[Comparison], wanted: dict[int, list[GateSlice]])
     return found
 
 
-def _compared(compared: Comparison, block: GateSlice, found: dict[int, Figures]) -> tuple[bool, str]:
+def _compared(compared: Bound, block: GateSlice, found: dict[int, Figures]) -> tuple[bool, str]:
     if block.tensor.problem:
         return False, f"values that can't be read: {block.tensor.problem}"
     value: float | None = getattr(found[id(block)], compared.figure)

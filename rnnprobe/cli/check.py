@@ -11,13 +11,11 @@ import click
 from rnnprobe.cli.options import names_cell, say, verbosity
 from rnnprobe.errors import AnswerIsNo, BadInput
 from rnnprobe.recover import Overrides
+from rnnprobe.views.findings import BY_NAME, BY_SUFFIX
 
 if TYPE_CHECKING:
     from rnnprobe.checks import Checked, Specification
     from rnnprobe.checks.specification import Level
-
-FORMATS = ("text", "json", "junit", "github", "markdown")
-_SUFFIXES = {".txt": "text", ".json": "json", ".xml": "junit", ".md": "markdown"}
 
 
 def _schema(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -48,7 +46,7 @@ def _schema(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> Non
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    type=click.Choice(tuple(BY_NAME)),
     help="How findings are written to stdout. [default: text]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -104,14 +102,14 @@ def command(
         _check_place(output, force, (*models, spec))
     wanted = _specification(spec, against, overrides)
     from rnnprobe import checks
+    from rnnprobe.outputs import text
 
     checked = [checks.check(model, wanted, overrides, golden=golden) for model in models]
     if not quiet:
         say(dict.fromkeys(note for each in checked for note in each.notes))
     notes = [] if golden or not wanted.goldens else [f"{len(wanted.goldens)} [[golden]] not run: --golden runs them"]
-    written = {name: _rendered(checked, fail_on, name, notes) for name in {_SUFFIXES[one.suffix] for one in outputs}}
     for output in outputs:
-        _write(output, written[_SUFFIXES[output.suffix]], force)
+        text.write(output, BY_SUFFIX[output.suffix].render(checked, fail_on, notes), force=force)
     _print(checked, fail_on, "json" if as_json else form or "text", notes)
     _end(checked, fail_on)
 
@@ -130,12 +128,12 @@ def _split(paths: Sequence[Path], against: Path | None) -> tuple[tuple[Path, ...
 
 def _check_place(output: Path, force: bool, sources: Sequence[Path]) -> None:
     """Refuses, before any work, what can't be written, or whose suffix tells no format."""
-    from rnnprobe.outputs import atomic
+    from rnnprobe.outputs import text
 
-    if output.suffix not in _SUFFIXES:
-        known = ", ".join(_SUFFIXES)
+    if output.suffix not in BY_SUFFIX:
+        known = ", ".join(BY_SUFFIX)
         raise BadInput(f"the suffix {output.suffix!r} tells no format", path=output, hint=f"known are {known}")
-    atomic.check(output, atomic.resolve(output), force=force, sources=sources)
+    text.check(output, force=force, sources=sources)
 
 
 def _specification(spec: Path, against: Path | None, overrides: Overrides) -> Specification:
@@ -144,17 +142,6 @@ def _specification(spec: Path, against: Path | None, overrides: Overrides) -> Sp
     if against is None:
         return checks.read(spec)
     return checks.draft(recover.network(formats.read(against), overrides))
-
-
-def _write(path: Path, text: str, force: bool) -> None:
-    from rnnprobe.outputs import atomic
-
-    with (
-        atomic.staged(path, atomic.resolve(path), force=force) as descriptor,
-        atomic.written(path),
-        open(descriptor, "wb", closefd=False) as file,
-    ):
-        file.write(text.encode())
 
 
 def _print(checked: Sequence[Checked], fail_on: Level, form: str, notes: Sequence[str]) -> None:
@@ -168,23 +155,7 @@ def _print(checked: Sequence[Checked], fail_on: Level, form: str, notes: Sequenc
         terminal.show(reports(checked, fail_on, notes), command="check", as_json=False)
         return
     encoding = screen(sys.stdout).encoding
-    sys.stdout.write(_rendered(checked, fail_on, form, notes).encode(encoding, "replace").decode(encoding))
-
-
-def _rendered(checked: Sequence[Checked], fail_on: Level, form: str, notes: Sequence[str]) -> str:
-    from rnnprobe.checks.reports import reports
-    from rnnprobe.views import github, json_text, junit, markdown, terminal
-    from rnnprobe.views.screen import Screen
-
-    if form == "json":
-        return json_text.document("check", reports(checked, fail_on, notes))
-    if form == "junit":
-        return junit.document(checked, fail_on)
-    if form == "github":
-        return github.lines(checked)
-    if form == "markdown":
-        return markdown.document(checked, fail_on)
-    return terminal.render(reports(checked, fail_on, notes), Screen())
+    sys.stdout.write(BY_NAME[form].render(checked, fail_on, notes).encode(encoding, "replace").decode(encoding))
 
 
 def _end(checked: Sequence[Checked], fail_on: Level) -> None:

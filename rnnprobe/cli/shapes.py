@@ -58,23 +58,18 @@ def command(
 
 def _check(path: Path, force: bool, sources: tuple[Path, ...]) -> None:
     """Refuses, before any work, what can't be written."""
-    from rnnprobe.outputs import atomic
+    from rnnprobe.outputs import text
 
     if path.suffix != ".toml":
         raise BadInput(f"the suffix {path.suffix!r} is unknown", path=path, hint="a specification is a .toml")
-    atomic.check(path, atomic.resolve(path), force=force, sources=sources)
+    text.check(path, force=force, sources=sources)
 
 
 def _save(path: Path, force: bool, network: Network, patterns: tuple[str, ...], values: bool) -> None:
     """Writes the network, or the layers that patterns name, as a specification."""
     from rnnprobe import checks
     from rnnprobe.analysis.select import select
-    from rnnprobe.outputs import atomic
+    from rnnprobe.outputs import text
 
-    text = checks.toml(checks.draft(network, select(network, patterns) if patterns else None, values=values))
-    with (
-        atomic.staged(path, atomic.resolve(path), force=force) as descriptor,
-        atomic.written(path),
-        open(descriptor, "wb", closefd=False) as file,
-    ):
-        file.write(text.encode())
+    drafted = checks.draft(network, select(network, patterns) if patterns else None, values=values)
+    text.write(path, checks.toml(drafted), force=force)

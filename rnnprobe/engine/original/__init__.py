@@ -106,4 +106,8 @@ def _one_clock(network: Network, batches: Sequence[Batch]) -> None:
     for batch in batches:
         for name, beside in batch.beside.items():
             if name not in whole and not np.array_equal(beside.lengths, batch.lengths):
-                raise Unfed(f"can't be run: {name!r} has lengths of its own", path=network.checkpoint.path)
+                raise Unfed(
+                    f"can't be run: {name!r} has lengths of its own",
+                    path=network.checkpoint.path,
+                    hint="--feed PLACEHOLDER=FILE for what the graph asks for; `rnnprobe inspect` lists that",
+                )

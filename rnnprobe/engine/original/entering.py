@@ -11,6 +11,7 @@ import numpy as np
 from rnnprobe.engine.original.joining import Joining
 from rnnprobe.engine.original.probe import Probe
 from rnnprobe.errors import BadInput
+from rnnprobe.recover.graph.view import view
 from rnnprobe.types import Array, Batch, Block, Feed, Layer, Network
 
 
@@ -54,6 +55,7 @@ def entering(network: Network, batches: Sequence[Batch] = (), *, feeds: Mapping[
                 path=network.checkpoint.path,
             )
     ordered = [layer.name for layer in network.layers]
+    batches = _at_placeholders(network, batches)
     probe = Probe(network, layers=ordered, batches=batches, feeds=feeds, loose=True)
     try:
         joined = [probe.join(number) for number in range(len(probe.batches))]
@@ -75,6 +77,25 @@ def entering(network: Network, batches: Sequence[Batch] = (), *, feeds: Mapping[
         shapes={},
     )
     return Entered(alone, tuple(made), _initial(joined), blocks, (*probe.notes, *_notes(fronts)))
+
+
+def _at_placeholders(network: Network, batches: Sequence[Batch]) -> tuple[Batch, ...]:
+    """The batches, inputs beside the main one by the names of the placeholders that the graph takes them at."""
+    if not any(batch.beside for batch in batches):
+        return tuple(batches)
+    web = view(network.checkpoint.graph)
+    ids = {embedding.name: embedding.ids for embedding in network.embeddings}
+    layers = {layer.name for layer in network.layers}
+    names = {}
+    for layer in network.layers:
+        outside = [ids.get(source, source) for source in layer.feed.sources if source not in layers]
+        for use in network.places.get(layer.name, ())[:1]:
+            for source, roots in zip(outside, use.roots, strict=False):
+                if len(roots) == 1 and web.node(roots[0]).op.startswith("Placeholder"):
+                    names[source] = web.node(roots[0]).name
+    return tuple(
+        replace(batch, beside={names.get(name, name): one for name, one in batch.beside.items()}) for batch in batches
+    )
 
 
 def _reading(layer: Layer, names: set[str], inputs: Mapping[str, str]) -> Layer:

@@ -18,6 +18,7 @@ from rnnprobe.engine.original import ops
 from rnnprobe.engine.original.handles import Handle, by_value
 from rnnprobe.engine.original.writes import WRITERS, check_writes
 from rnnprobe.errors import BadInput
+from rnnprobe.formats.graph import definition
 from rnnprobe.recover.graph.values import Variables, own_names
 from rnnprobe.recover.graph.view import View
 from rnnprobe.types import Array, Checkpoint
@@ -96,11 +97,10 @@ def program(checkpoint: Checkpoint, wanted: Collection[str], fed: Mapping[str, s
     Raises:
         BadInput: the graph lacks a node, or reads its variables in a way that is not known.
     """
-    graph = checkpoint.graph
-    definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-    known = {node.name: node for node in definition.node}
+    parsed = definition(checkpoint.graph)
+    known = {node.name: node for node in parsed.node}
     made = graph_pb2.GraphDef()
-    made.versions.CopyFrom(definition.versions)
+    made.versions.CopyFrom(parsed.versions)
     found = Program(made, _prefix(known), checkpoint.path)
     waiting, seen = list(wanted), set(wanted)
     while waiting:
@@ -120,7 +120,7 @@ def program(checkpoint: Checkpoint, wanted: Collection[str], fed: Mapping[str, s
             if source not in seen and source not in fed.values() and not source.startswith(found.prefix):
                 seen.add(source)
                 waiting.append(source)
-    library = {function.signature.name: function for function in definition.library.function}
+    library = {function.signature.name: function for function in parsed.library.function}
     for function in ops.functions(library, made.node).values():
         copy = made.library.function.add()
         copy.CopyFrom(function)
