@@ -202,8 +202,9 @@ class _Stretches:
     def __init__(self, block: GateSlice, path: Path | None) -> None:
         self._tensor, rows, self._path = block.tensor, block.stretch, path
         step = max(_STRETCH // max(math.prod(self._tensor.shape[1:]), 1), 1)
-        self._starts = range(rows.start, rows.stop, step)
-        self._stop = rows.stop
+        # A tensor that is one number has no rows; it counts as one.
+        self._starts = range(rows.start, rows.stop, step) if self._tensor.shape else range(1)
+        self._stop = self._starts.stop
         self._held: NDArray[np.float64] | None = None
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
@@ -217,7 +218,7 @@ class _Stretches:
 
 
 def _real(tensor: Tensor, rows: slice, path: Path | None) -> NDArray[np.float64]:
-    values = tensor.load(rows)
+    values = tensor.load(rows) if tensor.shape else tensor.load().reshape(1)
     try:
         return values.astype(np.float64, casting="same_kind")
     except (TypeError, ValueError) as exc:

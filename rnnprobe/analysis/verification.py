@@ -53,9 +53,11 @@ def refuse_foreign(network: Network) -> None:
         if layer.cell.framework != "keras" and not network.places.get(layer.name)
     ]
     if strange:
+        why = "no graph that runs these layers came with the weights, and without one only Keras models can"
+        if network.checkpoint.graph is not None:
+            why = "the graph that came with the weights does not show how it runs these layers"
         raise BadInput(
-            f"can't be verified: no graph that runs these layers came with the weights, and without one only Keras "
-            f"models can; {words.few(strange)}",
+            f"can't be verified: {why}; {words.few(strange)}",
             path=network.checkpoint.path,
             hint="`rnnprobe trace` runs the rebuilt layers",
         )

@@ -9,7 +9,8 @@ The rows of `weights`, in JSON as here, one for each layer, part and gate:
     spelled       the writer's own letter for it, or null
     shape         of the block, as `-o` writes it
     tensor, role  the stored tensor and its role in the cell
-    rows, columns where the block lies along its last two axes, [start, stop]; columns is null in a vector
+    rows, columns where the block lies along its last two axes, [start, stop]; columns is null in a vector, both are in
+                  what is one number
     slice         the same as text, with the tensor's name below the scope
     transposed    stored as cuDNN wants it; the block is put right
     dtype         as stored; everything below is computed in float64
@@ -152,7 +153,7 @@ def _where(layer: Layer, block: GateSlice) -> dict[str, Any]:
     matrix = len(block.tensor.shape) > 1
     columns = range(block.tensor.shape[-1])[block.columns] if matrix else None
     role = next(role for role, tensor in layer.weights.items() if tensor is block.tensor)
-    rows = f"{block.rows.start}:{block.rows.stop}"
+    rows = f"{block.rows.start}:{block.rows.stop}" if block.tensor.shape else "()"
     if columns is not None:
         rows = f"{rows}, {columns.start}:{columns.stop}"
     if len(block.tensor.shape) > 2:
@@ -167,7 +168,7 @@ def _where(layer: Layer, block: GateSlice) -> dict[str, Any]:
         "shape": list(block.shape),
         "tensor": block.tensor.name,
         "role": role,
-        "rows": [block.rows.start, block.rows.stop],
+        "rows": [block.rows.start, block.rows.stop] if block.tensor.shape else None,
         "columns": None if columns is None else [columns.start, columns.stop],
         "slice": f"{leaf(layer, block.tensor)}[{rows}]",
         "transposed": block.cudnn,

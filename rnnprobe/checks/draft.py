@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 
 from rnnprobe.analysis.account import Account, account, nbytes, parameters
 from rnnprobe.analysis.figures import figures
@@ -14,6 +15,7 @@ from rnnprobe.checks.specification import (
     CheckpointSpec,
     LayerSpec,
     OptionSpec,
+    SizeName,
     Specification,
     TensorSpec,
 )
@@ -120,9 +122,9 @@ def _layer(
     )
 
 
-def _sizes(network: Network, layer: Layer, symbols: Mapping[str, tuple[str, int]]) -> dict[str, str]:
+def _sizes(network: Network, layer: Layer, symbols: Mapping[str, tuple[str, int]]) -> dict[SizeName, str]:
     sources = _formula_of(network, layer)
-    sizes = {name: str(layer.sizes[name]) for name in ("input_size", "units")}
+    sizes: dict[SizeName, str] = {"input_size": str(layer.input_size), "units": str(layer.units)}
     if sources is not None:
         sizes["input_size"] = " + ".join(symbols[source][0] for source in sources)
     symbol = symbols[layer.name][0] if layer.name in symbols else None
@@ -176,5 +178,5 @@ def _values(network: Network, layer: Layer) -> Iterator[Bound]:
             )
         yield bound(near(block.gate, block.part, "norm", found.norm, "5 %"))
         if block.part.endswith("bias"):
-            spread = 0.1 * found.norm / max(block.shape[0], 1) ** 0.5
+            spread = 0.1 * found.norm / max(prod(block.shape), 1) ** 0.5
             yield bound(near(block.gate, block.part, "mean", found.mean, f"{spread:.3g}"))

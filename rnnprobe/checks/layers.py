@@ -10,8 +10,8 @@ from rnnprobe.analysis import words
 from rnnprobe.analysis.account import nbytes, parameters
 from rnnprobe.checks.missing import missing
 from rnnprobe.checks.sizes import Claim, Sizes
-from rnnprobe.checks.specification import LayerSpec, Level, OptionSpec, Specification
-from rnnprobe.checks.verdict import Verdict
+from rnnprobe.checks.specification import Amount, LayerSpec, Level, OptionSpec, Specification
+from rnnprobe.checks.verdict import Rule, Verdict
 from rnnprobe.checks.weights import finite, values
 from rnnprobe.types import Layer, Network, Value
 
@@ -21,7 +21,7 @@ class Claimed:
     """A claim about sizes, and the verdict that it becomes once the symbols are settled."""
 
     claim: Claim
-    rule: str
+    rule: Rule
     key: tuple[str | int, ...]
     tensor: str = ""
     what: str = ""
@@ -86,7 +86,7 @@ def _exists(one: LayerSpec, found: Sequence[Layer]) -> Verdict:
 
 
 def _layer(one: LayerSpec, layer: Layer, sizes: Sizes) -> Iterator[Verdict]:
-    def verdict(rule: str, holds: bool, expected: str, found: str, *, what: str = "", tensor: str = "") -> Verdict:
+    def verdict(rule: Rule, holds: bool, expected: str, found: str, *, what: str = "", tensor: str = "") -> Verdict:
         return Verdict(rule, holds, expected, found, one.level, (*one.key, rule), layer.name, tensor, what)
 
     if one.cell is not None:
@@ -98,6 +98,7 @@ def _layer(one: LayerSpec, layer: Layer, sizes: Sizes) -> Iterator[Verdict]:
         off = [tensor for tensor in layer.weights.values() if tensor.dtype != one.dtype]
         found = "/".join(dict.fromkeys(tensor.dtype for tensor in layer.weights.values()))
         yield verdict("dtype", not off, one.dtype, found, tensor=off[0].name if off else "")
+    listed: dict[Rule, tuple[tuple[str, ...] | None, tuple[str, ...]]]
     listed = {"gates": (one.gates, layer.cell.gates), "fed_by": (one.fed_by, layer.feed.sources)}
     for rule, (expected, actual) in listed.items():
         if expected is not None:
@@ -107,10 +108,11 @@ def _layer(one: LayerSpec, layer: Layer, sizes: Sizes) -> Iterator[Verdict]:
         yield verdict("weights", set(one.weights) == set(roles), _list(one.weights), _list(roles))
     yield from _absent(one, layer)
     tensors = layer.weights.values()
-    for rule, amount, number in (
+    amounts: tuple[tuple[Rule, Amount | None, int], ...] = (
         ("parameters", one.parameters, parameters(tensors)),
         ("bytes", one.bytes, nbytes(tensors)),
-    ):
+    )
+    for rule, amount, number in amounts:
         if amount is not None:
             yield verdict(rule, amount.holds(number), str(amount), words.count(number))
     for name, option in one.options.items():

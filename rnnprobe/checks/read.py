@@ -16,6 +16,7 @@ from rnnprobe.checks.specification import (
     GoldenSpec,
     LayerSpec,
     OptionSpec,
+    SizeName,
     Specification,
     TensorSpec,
 )
@@ -28,7 +29,7 @@ T = TypeVar("T")
 _LARGEST = 1 << 24
 """Bytes of a specification."""
 _PLACE = re.compile(r"^(?P<what>.*) \(at (?P<where>line \d+, column \d+|end of document)\)$", re.DOTALL)
-_SIZES = ("input_size", "units", "output_size")
+_SIZES: tuple[SizeName, ...] = ("input_size", "units", "output_size")
 _HINT = "`rnnprobe shapes MODEL --save FILE` writes one; `rnnprobe check --schema` prints what may stand in it"
 
 

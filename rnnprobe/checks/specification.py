@@ -13,6 +13,7 @@ from rnnprobe.types import Evidence
 
 Level: TypeAlias = Literal["error", "warning"]
 Attitude: TypeAlias = Literal["error", "warning", "ignore"]
+SizeName: TypeAlias = Literal["input_size", "units", "output_size"]
 Setting: TypeAlias = float | bool | str | tuple[int, ...]
 
 
@@ -67,7 +68,7 @@ class LayerSpec:
     level: Level = "error"
     count: Amount = Amount(min=1)
     cell: str | None = None
-    sizes: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[SizeName, str] = field(default_factory=dict)
     direction: str | None = None
     dtype: str | None = None
     gates: tuple[str, ...] | None = None

@@ -9,8 +9,8 @@ from rnnprobe.analysis import words
 from rnnprobe.analysis.account import Account, nbytes, parameters
 from rnnprobe.checks.layers import Claimed, settled
 from rnnprobe.checks.sizes import Claim, Sizes
-from rnnprobe.checks.specification import Specification, TensorSpec
-from rnnprobe.checks.verdict import Verdict
+from rnnprobe.checks.specification import Amount, Specification, TensorSpec
+from rnnprobe.checks.verdict import Rule, Verdict
 from rnnprobe.checks.weights import finite_tensor
 from rnnprobe.types import Network, Tensor
 
@@ -83,11 +83,12 @@ def checkpoint(network: Network, spec: Specification, held: Account) -> Iterator
     """What the specification says of the file as a whole."""
     said = spec.checkpoint
     weights = (*held.recurrent, *own(held))
-    for rule, amount, number in (
+    amounts: tuple[tuple[Rule, Amount | None, int], ...] = (
         ("layers", said.layers, len(network.layers)),
         ("parameters", said.parameters, parameters(weights)),
         ("bytes", said.bytes, nbytes(weights)),
-    ):
+    )
+    for rule, amount, number in amounts:
         if amount is not None:
             found = words.count(number)
             yield Verdict(rule, amount.holds(number), str(amount), found, said.level, ("checkpoint", rule))

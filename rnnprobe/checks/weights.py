@@ -78,7 +78,7 @@ def _floating(tensor: Tensor) -> bool:
 
 def _block(layer: Layer, tensor: Tensor, place: Sequence[int]) -> GateSlice | None:
     """The gate's block in which an element of a tensor lies."""
-    if not place:
+    if not place or not tensor.shape:
         return None
     row = place[-2] if len(place) > 1 else place[0]
     for block in slices(layer):

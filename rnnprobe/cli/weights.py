@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
-import numpy as np
 
 from rnnprobe.analysis.layouts import LAYOUTS
 from rnnprobe.cells.options import COUNTS, RESIDUAL
@@ -25,11 +22,14 @@ from rnnprobe.cli.options import (
 )
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import Overrides
-from rnnprobe.types import Layer, Network, Report
+from rnnprobe.types import Checkpoint, Layer, Network, Report
 
 if TYPE_CHECKING:
     from rnnprobe.analysis.layouts.module import Module
     from rnnprobe.outputs.weights import Group
+
+Shown: TypeAlias = tuple[Sequence[Report], Sequence[Report]]
+"""All reports, as JSON has them, and those that the terminal shows."""
 
 
 @click.command()
@@ -83,38 +83,51 @@ def command(
     from rnnprobe.views import terminal
 
     found = [pair for model in models for pair in formats.series(model)]
-    networks = [recover.network(formats.read(path), overrides) for _, path in found]
-    if layout is not None and (gate or part):
+    checkpoints = [formats.read(path) for _, path in found]
+    _refuse(checkpoints, layout, bool(gate or part), output, force, overrides)
+    networks = [recover.network(checkpoint, overrides) for checkpoint in checkpoints]
+    if layout is not None:
+        reports, shown = _converted(networks[0], layer, layout, output, force, quiet)
+    elif len(networks) == 1:
+        reports, shown = _single(networks[0], layer, gate, part, output, force)
+    else:
+        reports, shown = _trained(networks, found, layer, gate, part, verbose)
+    if not quiet:
+        say((*nonfinite(reports), *(note for model in models for note in formats.lacking(model))))
+    terminal.show(reports if as_json else shown, command="weights", as_json=as_json)
+
+
+def _refuse(
+    checkpoints: Sequence[Checkpoint],
+    layout: str | None,
+    blocks: bool,
+    output: Path | None,
+    force: bool,
+    overrides: Overrides,
+) -> None:
+    """Holds the options against each other and against what is read, before any work.
+
+    Raises:
+        UsageError: options that exclude each other.
+        BadInput, CannotWrite: several checkpoints where there can be one alone; or as `outputs.weights.check`.
+    """
+    if layout is not None and blocks:
         raise click.UsageError("--layout writes whole layers; --gate and --part choose blocks as they are stored")
     if layout is None and overrides.options.keys() - COUNTS:
         raise click.UsageError(
             "what a cell does with its weights changes nothing in them; it matters to --layout alone"
         )
-    if layout is not None and len(networks) == 1:
-        reports = _converted(networks[0], layer, layout, output, force, quiet)
-        shown = reports[:-1]
-    elif len(networks) == 1:
-        reports = shown = _single(networks[0], layer, gate, part, output, force)
-    elif layout is not None:
+    if len(checkpoints) > 1 and (layout is not None or output is not None):
+        what = "--layout is for" if layout is not None else "-o writes the blocks of"
         raise BadInput(
-            f"--layout is for one checkpoint, and there are {len(networks)}",
-            path=found[0][1].parent,
+            f"{what} one checkpoint, and there are {len(checkpoints)}",
+            path=checkpoints[0].path.parent,
             hint="name one of them",
         )
-    elif output is not None:
-        raise BadInput(
-            f"-o writes the blocks of one checkpoint, and there are {len(networks)}",
-            path=found[0][1].parent,
-            hint="name one of them",
-        )
-    else:
-        from rnnprobe.analysis.training import labels, training
+    if output is not None:
+        from rnnprobe.outputs import weights as file
 
-        reports = training(networks, labels(found), layer, gate, part)
-        shown = reports if verbose else reports[1:]
-    if not quiet:
-        say((*nonfinite(reports), *(note for model in models for note in formats.lacking(model))))
-    terminal.show(reports if as_json else shown, command="weights", as_json=as_json)
+        file.check(output, force=force, sources=checkpoints[0].files)
 
 
 def _single(
@@ -124,37 +137,50 @@ def _single(
     parts: Sequence[str],
     output: Path | None,
     force: bool,
-) -> Sequence[Report]:
+) -> Shown:
+    """The blocks of one checkpoint."""
     from rnnprobe.analysis.select import select
     from rnnprobe.analysis.weights import blocks, weights
-
-    layers = select(network, patterns)
-    if output is None:
-        return weights(network, layers, gates, parts)
     from rnnprobe.outputs import weights as file
 
-    file.check(output, force=force, sources=network.checkpoint.files)
+    layers = select(network, patterns)
     reports = weights(network, layers, gates, parts)
-    file.write(output, layers, blocks(layers, gates, parts, network.checkpoint.path), force=force)
-    return reports
+    if output is not None:
+        file.write(output, layers, blocks(layers, gates, parts, network.checkpoint.path), force=force)
+    return reports, reports
+
+
+def _trained(
+    networks: Sequence[Network],
+    found: Sequence[tuple[int | None, Path]],
+    patterns: Sequence[str],
+    gates: Sequence[str],
+    parts: Sequence[str],
+    verbose: bool,
+) -> Shown:
+    """How the blocks of several checkpoints move."""
+    from rnnprobe.analysis.training import labels, training
+
+    reports = training(networks, labels(found), patterns, gates, parts)
+    return reports, reports if verbose else reports[1:]
 
 
 def _converted(
     network: Network, patterns: Sequence[str], name: str, output: Path | None, force: bool, quiet: bool
-) -> Sequence[Report]:
+) -> Shown:
+    """The layers as another framework has them."""
     from rnnprobe.analysis.layouts import convert, reported
     from rnnprobe.analysis.select import select
     from rnnprobe.outputs import weights as file
 
     layers = select(network, patterns)
-    if output is not None:
-        file.check(output, force=force, sources=network.checkpoint.files)
     if not quiet:
         say_assumptions(replace(network, layers=tuple(map(_bare, layers)), embeddings=()))
     modules = convert(network, layers, name)
     if output is not None:
         file.write_groups(output, {module.name: _group(module) for module in modules}, force=force)
-    return reported(modules)
+    reports = reported(modules)
+    return reports, reports[:-1]
 
 
 def _bare(layer: Layer) -> Layer:
@@ -163,20 +189,8 @@ def _bare(layer: Layer) -> Layer:
 
 
 def _group(module: Module) -> Group:
-    """The arrays of a module as a file holds them."""
-    from rnnprobe.outputs.layout import storable
-    from rnnprobe.outputs.weights import Group, Item
+    """A module as a file holds it."""
+    from rnnprobe.outputs import weights as file
 
-    items = {}
-    for entry in module.written.entries:
-        about: dict[str, str | list[str] | list[int]] = {
-            "gates": list(entry.spelled),
-            "from": storable(entry.origin),
-        }
-        items[entry.name] = Item(partial(np.asarray, entry.values), about)
-    attributes: dict[str, str | list[str] | list[int]] = {
-        "layers": [storable(layer) for layer in module.layers],
-        "call": module.call,
-        "arguments": json.dumps(dict(module.written.arguments)),
-    }
-    return Group(items, attributes)
+    items = {entry.name: file.converted(entry.values, entry.spelled, entry.origin) for entry in module.written.entries}
+    return file.module(items, module.layers, module.call, module.written.arguments)

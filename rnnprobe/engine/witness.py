@@ -10,8 +10,8 @@ their own length, and every state and gate is heard from the genuine cell (`rnnp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Witness:
         entered: where what enters the layers is made in the graph: the network and the batches that are to be held
             against it, in place of the caller's own.
         told_lengths: the original was told how long the sequences are, and was given them padded.
+        close: ends the run, if it has not ended; the end of `blocks` does so too.
     """
 
     blocks: Iterable[Block]
@@ -48,15 +49,22 @@ class Witness:
     name: str
     entered: Entered | None = None
     told_lengths: bool = False
+    close: Callable[[], None] = lambda: None
 
 
-def call(network: Network, batches: Sequence[Batch], feeds: Mapping[str, Any] | None = None) -> Witness:
+def call(
+    network: Network,
+    batches: Sequence[Batch],
+    feeds: Mapping[str, Any] | None = None,
+    record: Mapping[str, Collection[str]] | None = None,
+) -> Witness:
     """The original of a network, ready to run over batches.
 
     Args:
         network: layers that run from what the user gives (`rnnprobe.recover.stacks.select`).
         batches: the input.
         feeds: what placeholders of an original graph are fed; what enters the layers is then taken from there.
+        record: layer → its signals that are wanted besides the states and what is emitted; None: all of all layers.
 
     Raises:
         BadInput: there is none, or it can't be run on these sequences.
@@ -65,23 +73,42 @@ def call(network: Network, batches: Sequence[Batch], feeds: Mapping[str, Any] | 
     if any(layer.cell.framework != "keras" for layer in network.layers):
         if not feeds:
             try:
-                graph = OriginalGraph(network, batches)
-                return Witness(graph.blocks(), graph.notes, _GRAPH, told_lengths=graph.told_lengths)
+                graph = OriginalGraph(network, batches, record=record)
+                told = graph.told_lengths
+                return Witness(graph.blocks(), graph.notes, _GRAPH, told_lengths=told, close=graph.close)
             except Unfed as exc:
                 unfed = exc
         try:
-            return entered(network, batches, feeds)
+            return entered(network, batches, feeds, record)
         except BadInput as exc:
             if feeds:
                 raise
             raise unfed from exc
-    return Witness(witness(network, batches), notes(network), "genuine Keras layers")
+    blocks = (_wanted(block, network, record) for block in witness(network, batches))
+    return Witness(blocks, notes(network), "genuine Keras layers")
 
 
-def entered(network: Network, batches: Sequence[Batch], feeds: Mapping[str, Any] | None = None) -> Witness:
+def entered(
+    network: Network,
+    batches: Sequence[Batch],
+    feeds: Mapping[str, Any] | None = None,
+    record: Mapping[str, Collection[str]] | None = None,
+) -> Witness:
     """The original graph, run on what is fed, and what enters the layers taken from there (`entering`)."""
-    found = entering(network, batches, feeds=feeds)
+    found = entering(network, batches, feeds=feeds, record=record)
     return Witness(found.blocks, found.notes, _GRAPH, found)
+
+
+def _wanted(block: Block, network: Network, record: Mapping[str, Collection[str]] | None) -> Block:
+    """Of what is heard, which is all that a genuine cell computes, no more than is wanted."""
+    if record is None:
+        return block
+    signals = {}
+    for name, of in block.signals.items():
+        cell = network[name].cell
+        kept = {*cell.states, cell.emits, *record.get(name, ())}
+        signals[name] = {signal: array for signal, array in of.items() if signal in kept}
+    return replace(block, signals=signals)
 
 
 def witness(network: Network, batches: Sequence[Batch], initial: Initial | None = None) -> Iterator[Block]:

@@ -37,12 +37,14 @@ def read(given: Sequence[str]) -> dict[str, Fed]:
         OutOfResources: a file that is too large to be fed at once.
     """
     found: dict[str, Fed] = {}
+    before: dict[str, str] = {}
     for one in given:
         name, equals, value = one.partition("=")
         if not equals or not name or not value:
             raise BadInput(f"--feed {one}: expected NAME=FILE, or NAME=NUMBER", hint="--feed wav_data=recording.wav")
         if name in found:
-            raise BadInput(f"--feed gives {name!r} twice")
+            raise BadInput(f"--feed gives {name!r} twice: {before[name]} and {value}", hint="leave one of them out")
+        before[name] = value
         found[name] = _value(name, value)
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnprobe.cells.layers import signal_shapes, signals
+from rnnprobe.cells.shapes import formulas
 from rnnprobe.outputs import layout
 from rnnprobe.outputs.layout import AttributeValue
 from rnnprobe.types import Array, Batch, Layer, Outcome, Recording
@@ -142,11 +143,13 @@ def layer_fields(recording: Recording, layer: Layer, dtype: str) -> tuple[Field,
 def dimensions(layer: Layer) -> dict[str, tuple[str, ...]]:
     """Signal → what the axes of a step are called; within the layer, those of one name are of one size."""
     space, parts = _space(len(layer.space)), layout.parts_of(layer)
+    sizes = {signal.name: formulas(signal.size) for signal in signals(layer)}
     found = {}
     for name, shape in signal_shapes(layer).items():
-        own = shape[len(space) :]
-        inner = tuple(f"{parts[name]}_axis_{number}" for number in range(len(own) - 1))
-        found[name] = (*space, *inner, *(_last(layer, size, parts[name]) for size in own[-1:]))
+        inner = (
+            layout.CALLED.get(size, f"{parts[name]}_axis_{number}") for number, size in enumerate(sizes[name][:-1])
+        )
+        found[name] = (*space, *inner, *(_last(layer, size, parts[name]) for size in shape[len(space) :][-1:]))
     return found
 
 

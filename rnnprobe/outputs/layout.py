@@ -14,7 +14,8 @@ Axes are called (`rnnprobe.outputs.fields`):
     sequence, time       a layer whose steps are not those of the input has a `time` of its own in its group
     unit                 the last axis of a signal that is as wide as the layer; `output` where a projection makes it
                          another size, `<signal>_unit` where it is of a size of its own
-    <signal>_axis_0 …    of a signal with more axes, those before the last one
+    <signal>_axis_0 …    of a signal with more axes, those before the last one; `window` and `depth` where it has a unit
+                         for each window of a grid, for each depth of a highway core
     position; row, column; depth, row, column
                          the extent of a convolutional layer, and of an input, in one, two and three dimensions
     feature              the last axis of an input and of an output; behind `time` where the model's convolutions have
@@ -72,6 +73,9 @@ NO_ID = -1
 SPACE = {1: ("position",), 2: ("row", "column"), 3: ("depth", "row", "column")}
 """The names of the axes in space."""
 
+CALLED = {"frequency_windows": "window", "depth": "depth"}
+"""A size of a cell → the axis that is as long, where units are not the only axis of a step."""
+
 AttributeValue: TypeAlias = str | int | float | list[str] | list[int]
 _LONGEST = 200
 _MOST_AXES = 32
@@ -80,7 +84,7 @@ _NUMBERED = tuple(f"axis_{number}" for number in range(_MOST_AXES))
 _AXES = ("sequence", "time", "feature", "token", *SPACE[1], *SPACE[3], *_NUMBERED)
 _TAKEN = frozenset(("x", "ids", LENGTHS, "names", "tokens", "attributes", *_AXES))
 """What else lies in the groups of inputs and outputs."""
-_TAKEN_BY_LAYERS = frozenset((LENGTHS, "attributes", "unit", *_AXES))
+_TAKEN_BY_LAYERS = frozenset((LENGTHS, "attributes", "unit", *CALLED.values(), *_AXES))
 
 
 def storable(text: str) -> str:

@@ -11,10 +11,12 @@ Of a layout (`--layout`), an array for each of the target's, called `<module>/<n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -112,15 +114,42 @@ def write_groups(path: Path, groups: Groups, *, force: bool) -> None:
         raise
 
 
+def converted(values: Array, gates: Sequence[str], origin: str) -> Item:
+    """An array of a layout.
+
+    Args:
+        values: as the target wants them.
+        gates: in the target's order and letters.
+        origin: what it was made of.
+    """
+    return Item(partial(np.asarray, values), {"gates": list(gates), "from": layout.storable(origin)})
+
+
+def module(items: Mapping[str, Item], layers: Sequence[str], call: str, arguments: Mapping[str, Any]) -> Group:
+    """A module of a layout.
+
+    Args:
+        items: the target's name → array.
+        layers: of which layers it was made.
+        call: with which the target is made, in its own words.
+        arguments: of that call.
+    """
+    attributes: dict[str, str | list[str] | list[int]] = {
+        "layers": [layout.storable(layer) for layer in layers],
+        "call": call,
+        "arguments": json.dumps(dict(arguments)),
+    }
+    return Group(items, attributes)
+
+
 def _name(block: GateSlice) -> str:
     return "/".join(filter(None, (block.part, block.gate)))
 
 
 def _item(block: GateSlice) -> Item:
-    attributes: dict[str, str | list[str] | list[int]] = {
-        "tensor": layout.storable(block.tensor.name),
-        "rows": [block.rows.start, block.rows.stop],
-    }
+    attributes: dict[str, str | list[str] | list[int]] = {"tensor": layout.storable(block.tensor.name)}
+    if block.tensor.shape:
+        attributes["rows"] = [block.rows.start, block.rows.stop]
     if len(block.tensor.shape) > 1:
         columns = range(block.tensor.shape[-1])[block.columns]
         attributes["columns"] = [columns.start, columns.stop]

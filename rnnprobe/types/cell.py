@@ -99,8 +99,8 @@ class Cell:
     Attributes:
         name: unique among `rnnprobe.cells.CELLS`.
         title: for the reports.
-        framework: whose storage the weights follow; `published`: a class for Keras that somebody published; `graph`: none
-            is rebuilt, an original graph computes it.
+        framework: whose storage the weights follow; `published`: a class for Keras that somebody published; `graph`:
+            none is rebuilt, an original graph computes it.
         scopes: the variable scopes that TensorFlow 1 gave it, in each era (without a `_1` suffix).
         classes: the class names that a Keras config or a name scope knows it by.
         weights: what it stores.

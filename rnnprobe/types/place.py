@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 GraphRef: TypeAlias = tuple[int, int]
@@ -12,11 +12,24 @@ GraphRef: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A tensor of the graph, or one of the equal blocks of columns that it is made of."""
+    """A tensor of the graph, or one of the equal blocks of columns that it is made of, or several of these.
+
+    Attributes:
+        ref: the tensor.
+        block: which block of its columns.
+        blocks: how many it has.
+        beside: those that follow, where several are stacked along the last axis but one: a window of features each.
+    """
 
     ref: GraphRef
     block: int = 0
     blocks: int = 1
+    beside: tuple[Tap, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[Tap, ...]:
+        """What is stacked, the first one first; itself where nothing is."""
+        return (replace(self, beside=()), *self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +41,7 @@ class Use:
         inputs: what enters, side by side, for each step that the graph writes out; a single one where a loop or an op
             repeats it.
         signals: signal → where it is, likewise for each step.
-        carried: state → the tensor that the first step reads.
+        carried: state → what the first step reads.
         starts: state → the tensors that it starts from.
         looped: a loop or an op repeats the step.
         fused: one op computes all steps; its tensors hold them all.
@@ -42,7 +55,7 @@ class Use:
     number: int
     inputs: tuple[tuple[GraphRef, ...], ...]
     signals: tuple[Mapping[str, Tap], ...]
-    carried: Mapping[str, GraphRef]
+    carried: Mapping[str, Tap]
     starts: Mapping[str, tuple[GraphRef, ...]] = field(default_factory=dict)
     looped: bool = False
     fused: bool = False

@@ -144,7 +144,7 @@ def expected(folder):
     one, names = {}, ("c", "h", "window")
     with tf.variable_scope("rnn", reuse=True):
         x = tf.placeholder(tf.float32, [None, EMBEDDED])
-        state = tuple(tf.placeholder(tf.float32, [None] + size) for size in ([UNITS], [UNITS], [WINDOW, UNITS]))
+        state = tuple(tf.placeholder(tf.float32, [None, *size]) for size in ([UNITS], [UNITS], [WINDOW, UNITS]))
         before = {op.name for op in tf.get_default_graph().get_operations()}
         _, after = cell_class(tf)(x, state)
         made = [op for op in tf.get_default_graph().get_operations() if op.name not in before]
@@ -154,7 +154,7 @@ def expected(folder):
     with session(tf) as sess:
         tf.train.Saver(graph["variables"]).restore(sess, "./model.ckpt")
         whole = sess.run({key: graph[key] for key in ("x", "outputs", "logits", "final")}, {graph["ids"]: ids})
-        zeros = [np.zeros([len(ids)] + size, "f") for size in ([UNITS], [UNITS], [WINDOW, UNITS])]
+        zeros = [np.zeros([len(ids), *size], "f") for size in ([UNITS], [UNITS], [WINDOW, UNITS])]
         steps, values = [], zeros
         for t in range(ids.shape[1]):
             steps.append(sess.run(one, {x: whole["x"][:, t], **dict(zip(state, values))}))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnprobe.cells import CELLS
-from rnnprobe.cells.layers import defaults, fit, space_axes
+from rnnprobe.cells.layers import deciding, defaults, fit, space_axes
 from rnnprobe.cells.shapes import evaluate
 from rnnprobe.cells.slices import GateSlice
 from rnnprobe.types import Cell, Checkpoint, Embedding, Feed, Layer, Network, Tensor, Value
@@ -45,7 +45,9 @@ def layer(
         "units": units,
         "output_size": output_size if projects and output_size else units,
     }
-    sizes |= besides(cell, sizes)
+    # Without the options that say how many windows a step has, it has the input of one.
+    counts = dict.fromkeys(deciding(cell), 1)
+    sizes |= besides(cell, sizes) | ({"feature_size": input_size} if counts else {})
     sizes |= dict([("kernel_depth", 2), ("kernel_height", 3), ("kernel_width", 2)][3 - space_axes(cell) :])
     random = np.random.default_rng(seed)
     weights = {
@@ -57,7 +59,7 @@ def layer(
         if optional or not weight.optional
     }
     found = fit(cell, weights)
-    assert found == sizes
+    assert found == sizes | counts
     return Layer(scope, scope, cell, weights, found, defaults(cell, known), feed=feed)
 
 

@@ -93,6 +93,11 @@ def test_where_it_is_largest_and_where_it_begins(size):
     assert (c.where, c.first, c.beyond) == ((3, 4, (2,)), (4, 2), 4)
     assert c.largest == pytest.approx(2)
     assert back.first == (3, 3), "a backward layer begins at the end"
+    assert (c.place, back.place) == ((3,), (0,)), "the first unit that is beyond where it begins"
+    ours_there, expected_there = c.values
+    assert expected_there == expected[1].signals["lstm"]["c"][2, 1, 3]
+    assert ours_there == pytest.approx(expected_there + 0.5)
+    assert (c.along, back.along) == (2, -3)
     assert rows(found)["lstm", "h"].first is None
     assert first_beyond(found) == "lstm c first at sequence 4, step 2; up to 2.00 apart"
     verified = verification.verification(found, ["a note"])
@@ -126,6 +131,23 @@ def test_the_tolerance_grows_with_the_signal():
     assert c.largest == pytest.approx(5, rel=1e-3)
     assert c.allowed == pytest.approx(10 * np.abs(expected[1].signals["lstm"]["c"]).max(), rel=1e-5)
     assert c.beyond == 0
+
+
+def test_what_is_allowed_for_one_signal_and_blocks_of_the_expected_that_begin_later():
+    def change(signals):
+        signals["lstm"]["c"] += 0.05
+        signals["lstm"]["h"] += 0.05
+
+    ours, expected = pair(change, 2)
+    comparer = Comparer((LSTM, BACK), 1e-5, {("signal", "lstm", "c"): 0.06})
+    for block in ours:
+        whole = next(one for one in expected if one.batch.start == block.batch.start)
+        stop = block.start + 2
+        signals = {name: {s: a[block.start : stop] for s, a in of.items()} for name, of in whole.signals.items()}
+        comparer.add(block, replace(whole, start=block.start, signals=signals))
+    c, h = rows(comparer.comparison)["lstm", "c"], rows(comparer.comparison)["lstm", "h"]
+    assert (c.beyond, c.allowed) == (0, 0.06)
+    assert (h.beyond, h.first) == (5 * 2 * 4, (3, 0))
 
 
 def test_a_value_on_one_side_alone_is_beyond_any_tolerance():

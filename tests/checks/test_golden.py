@@ -98,6 +98,13 @@ def test_a_layer_lost_and_an_input_that_does_not_fit(run, golden):
     assert (found["layer"], found["found"]) == (CELL_1, "no such layer")
 
 
+def test_a_layer_of_another_width(run, golden):
+    arrays = models.stack()
+    arrays |= {f"{CELL_1}/kernel": np.ones((9, 20), "f4"), f"{CELL_1}/bias": np.ones(20, "f4")}
+    (found,) = findings(run, models.bundle(golden / "narrow", arrays), golden / "spec.toml")
+    assert found["found"] == f"{CELL_1} c has [5] a step, and [6] in the trace"
+
+
 @pytest.mark.parametrize("name", ["trace.h5", "x.npy"])
 def test_a_file_that_is_missing(run, golden, name):
     (golden / name).unlink()

@@ -7,6 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
+from rnnprobe import formats
+
 from ..conftest import DATA
 
 TF1 = DATA / "conformance" / "tf1.15" / "lstm_full"
@@ -145,6 +147,22 @@ def test_the_model_itself_is_never_overwritten(run, tmp_path):
     done = run("weights", model, "-o", model, "--force")
     assert done.status == 5
     assert model.read_bytes() == before
+
+
+def test_a_weight_that_is_one_number(run, tmp_path):
+    """The g of a normed attention."""
+    model, path = DATA / "conformance" / "tf1.15" / "attnwrap_encoded", tmp_path / "blocks.h5"
+    done = run("weights", model, "--part", "attention_g", "-o", path, "--json")
+    (row,) = rows(done)
+    value = formats.read(model).tensors[row["tensor"]].load().item()
+    assert (row["shape"], row["rows"], row["columns"]) == ([], None, None)
+    assert row["slice"].endswith("attention_g[()]")
+    assert row["mean"] == value
+    assert sum(row["histogram"]) == 1
+    with h5py.File(path) as file:
+        held = []
+        file.visititems(lambda name, item: held.append(item[()]) if isinstance(item, h5py.Dataset) else None)
+    assert held == [value]
 
 
 # --layout -------------------------------------------------------------------------------------------------------------

@@ -442,8 +442,8 @@ def held(probe: Probe, data: dict[str, np.ndarray]) -> tuple[list[str], float]:
     (block,) = probe.blocks()
     every = [a for of in block.signals.values() for a in of.values()]
     ends = [a for of in block.final.values() for a in of.values()]
-    every += list(joined(block.signals))
-    ends += list(joined(block.final))
+    every += [*joined(block.signals), *windows(every, 4)]
+    ends += [*joined(block.final), *windows(ends, 3)]
     found, largest = [], 0.0
     for name, expected in data.items():
         if not name.startswith(("out", "st")) or expected.dtype.kind != "f":
@@ -465,10 +465,16 @@ def joined(signals) -> Iterator[np.ndarray]:
     """What frameworks put side by side: c and h of each layer, of all layers, and h of one layer after another."""
     both = [np.concatenate([of["c"], of["h"]], axis=-1) for of in signals.values() if {"c", "h"} <= of.keys()]
     yield from both
+    yield from (a.reshape(*a.shape[:-2], -1) for a in both if a.ndim > 2)  # of window after window
     lasting = [of["h"] for of in signals.values() if "h" in of]
     for parts in (both, lasting, *pairwise(lasting)):
         if len(parts) > 1 and len({part.shape[:-1] for part in parts}) == 1:
             yield np.concatenate(parts, axis=-1)
+
+
+def windows(arrays: list[np.ndarray], rank: int) -> Iterator[np.ndarray]:
+    """Each window of features by itself, as the graph has it."""
+    yield from (a[..., k, :] for a in arrays if a.ndim == rank for k in range(a.shape[-2]))
 
 
 def nearest(expected: np.ndarray, options: list[np.ndarray]) -> float:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from rnnprobe.outputs import layout
+from rnnprobe.outputs.fields import dimensions
 from rnnprobe.outputs.shield import Shield
 from rnnprobe.types import Value
 from tests.outputs.recordings import foreign, layer, outcome, recording, whole
@@ -114,6 +116,17 @@ def test_xarray_opens_signals_of_a_graph(suffix: str, tmp_path: Path) -> None:
         assert set(called.values()) >= {"%75nit", "%74ime", "%6Demory_unit", "%63_unit"}
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         assert tree["layers/loop/memory"].sizes["time"] == 12
+
+
+def test_axes_that_are_called_after_a_size() -> None:
+    """Of a layer that sweeps over windows, and of a core of several depths, all signals share an axis."""
+    grid = layer("grid", "grid_lstm")
+    grid = replace(grid, options=grid.options | {"frequency_windows": Value(4, "flag")})
+    assert set(dimensions(grid).values()) == {("window", "unit"), ("y_unit",)}
+    core = layer("core", "sonnet1_highway")
+    core = replace(core, sizes=core.sizes | {"depth": 2})
+    assert set(dimensions(core).values()) == {("unit",), ("depth", "unit")}
+    assert layout.arrays(foreign("loop", {"window": (2,)}))["window"] == "%77indow"
 
 
 def test_channels_first(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_7_a_replay_that_forgets_the_forget_bias(tmp_path, run):
 
 
 def test_10_static_rnn(tmp_path):
-    """Its tensors are scattered over names that count differently for each operation; the trace is that of any layer."""
+    """Its tensors are scattered over names that count differently for each operation; the trace is as ever."""
     x = sequences(2, 4, 3)
     outputs, final = saved(
         tmp_path,
@@ -57,7 +57,7 @@ def test_10_static_rnn(tmp_path):
 
 
 def test_11_raw_rnn(run):
-    """What is emitted is stacked in time first; an array in the loop state counts from the call before the first step."""
+    """What is emitted is stacked in time first; an array in the loop state counts from the call before the steps."""
     folder = DATA / "loops" / "v1" / "raw_states"
     data = np.load(folder / "data.npz")
     listed = run("inspect", folder, "--loops", "--json")
@@ -98,7 +98,9 @@ def test_12_a_cell_of_ones_own():
         np.testing.assert_allclose(found, expected[name], **OTHER_RELEASE)
     states = {array.shape[2:]: array for signal, array in by_tensor.items() if signal in recurrence.final}
     np.testing.assert_allclose(states[16, 24], expected["window"], **OTHER_RELEASE)
-    assert any(np.allclose(array, expected["c"], **OTHER_RELEASE) for array in by_tensor.values() if array.shape[2:] == (24,))
+    assert any(
+        np.allclose(array, expected["c"], **OTHER_RELEASE) for array in by_tensor.values() if array.shape[2:] == (24,)
+    )
     np.testing.assert_allclose(recurrence.signals["h"], expected["h"], **OTHER_RELEASE)
 
 
@@ -108,7 +110,11 @@ def test_12_dynamic_decode():
     data = np.load(folder / "data.npz")
     feeds = {"source": data["source"], "source_lengths": data["source_lengths"]}
     trace = rnnprobe.trace(
-        folder, feeds=feeds, engine="original", layers=["decoder*"], tensors=["decoder/while/*attention_wrapper/Softmax"]
+        folder,
+        feeds=feeds,
+        engine="original",
+        layers=["decoder*"],
+        tensors=["decoder/while/*attention_wrapper/Softmax"],
     )
     recurrence = next(layer for name, layer in trace.layers.items() if name.startswith("decoder/while"))
     (alignments,) = (array for name, array in recurrence.signals.items() if name.endswith("Softmax"))

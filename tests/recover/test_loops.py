@@ -206,12 +206,12 @@ def test_published_graphs(corpus, model):
 def test_an_attention_is_told_from_the_graph_alone(corpus):
     found = surveyed(corpus / "g2p-attention-no-data/g2p_en/logdir/model_epoch_14_gs_27956")
     decoder = next(one for one in found.recurrences if one.inputs == ("one_hot_1:0",))
-    assert decoder.layers == ("rnn/attention_wrapper/gru_cell",)
+    assert decoder.layers == ("rnn/attention_wrapper",)
     (note,) = decoder.notes
     assert "Bahdanau" in note
     assert "rnn/while/rnn/attention_wrapper/Softmax:0 weighs BahdanauAttention/mul:0" in note
     assert [(v.meaning, v.shape) for v in decoder.variables[2:]] == [
-        ("h of rnn/attention_wrapper/gru_cell", (None, 128)),
+        ("h of rnn/attention_wrapper", (None, 128)),
         ("what was handed out before", (None, 128)),
         ("a count of steps", ()),
         ("weights of the attention", (None, 20)),

@@ -106,7 +106,7 @@ def test_states_that_start_from_one_tensor_of_zeros_are_two() -> None:
     assert apart is not None
     carried = apart.uses[0].carried
     assert carried["c"] != carried["h"]
-    found = identify(known(**carried), 0, [fit])
+    found = identify(known(**{name: tap.ref for name, tap in carried.items()}), 0, [fit])
     assert found is not None
     assert len(found.applications) == len(apart.applications)
     assert found.uses[0].carried == {"c": carried["h"], "h": carried["h"]}

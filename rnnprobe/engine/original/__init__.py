@@ -15,14 +15,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rnnprobe.engine.original.build import build
-from rnnprobe.engine.original.copies import Unfed, copies
+from rnnprobe.engine.original.copies import Unfed
 from rnnprobe.engine.original.entering import Entered, entering
-from rnnprobe.engine.original.locate import Locator
+from rnnprobe.engine.original.joining import Extents
+from rnnprobe.engine.original.opening import Record, by_roots, locator, opened
 from rnnprobe.engine.original.probe import Probe
-from rnnprobe.engine.original.runner import Runner
+from rnnprobe.engine.original.probing import Probing
 from rnnprobe.errors import BadInput
-from rnnprobe.recover.graph.view import view
 from rnnprobe.types import Batch, Block, Network
 
 __all__ = ["Entered", "OriginalGraph", "Probe", "entering"]
@@ -35,55 +34,37 @@ class OriginalGraph:
         network: layers that run from what the user gives (`rnnprobe.recover.stacks.select`), of a checkpoint that came
             with its graph.
         batches: the input; the first sequences of it show how the graph wants them.
+        record: layer → its signals that are wanted besides the states and what is emitted; None: all of all layers.
 
     Raises:
         BadInput: it can't be run on these sequences, and why.
         Refused: it would have to run an operation that is not on the list.
     """
 
-    def __init__(self, network: Network, batches: Sequence[Batch]) -> None:
-        self._network = network
-        self._batches = batches
-        self._runner = self._opened()
-
-    def _opened(self) -> Runner:
-        """The first copy of the network in the graph that takes the sequences."""
-        network, batches = self._network, self._batches
+    def __init__(self, network: Network, batches: Sequence[Batch], *, record: Record | None = None) -> None:
+        path = network.checkpoint.path
         if any(layer.feed.evidence == "flag" for layer in network.layers):
             raise BadInput(
                 "can't be run: the layers are given an input of their own; the graph computes what enters them",
-                path=network.checkpoint.path,
+                path=path,
                 hint="leave --own-input out",
             )
         _one_clock(network, batches)
-        graph = network.checkpoint.graph
-        definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-        locator = Locator(view(graph), definition.library.function)
-        steps = max((batch.steps for batch in batches), default=0)
-        problem: BadInput | None = None
-        for copy in copies(network, steps):
-            carry = copy.steps is not None and steps > copy.steps
-            runner = None
-            try:
-                runner = Runner(network, copy, build(network, copy, locator, carry=carry), locator.view)
-                filled = next((batch for batch in batches if np.any(batch.lengths)), None)
-                if filled is not None:
-                    runner.settle(filled)
-                return runner
-            except BadInput as exc:
-                problem = problem or exc
-                if runner is not None:
-                    runner.close()
-        assert problem is not None
-        raise problem
+        self._batches = batches
+        ways = by_roots(network, network.layers, batches, locator(network.checkpoint), Probing(), record)
+        self._runner, _ = opened(ways, batches, path)
 
     def blocks(self) -> Iterator[Block]:
         """One block for each batch, laid out as those of `rnnprobe.engine.trace`."""
         try:
             for batch in self._batches:
-                yield self._runner.join(batch).block({})
+                yield self._runner.join(batch).block(Extents())
         finally:
-            self._runner.close()
+            self.close()
+
+    def close(self) -> None:
+        """Ends the session, if it has not ended; the end of `blocks` does so too."""
+        self._runner.close()
 
     @property
     def told_lengths(self) -> bool:
@@ -106,8 +87,4 @@ def _one_clock(network: Network, batches: Sequence[Batch]) -> None:
     for batch in batches:
         for name, beside in batch.beside.items():
             if name not in whole and not np.array_equal(beside.lengths, batch.lengths):
-                raise Unfed(
-                    f"can't be run: {name!r} has lengths of its own",
-                    path=network.checkpoint.path,
-                    hint="--feed PLACEHOLDER=FILE for what the graph asks for; `rnnprobe inspect` lists that",
-                )
+                raise Unfed(f"can't be run: {name!r} has lengths of its own", path=network.checkpoint.path)

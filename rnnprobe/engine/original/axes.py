@@ -26,9 +26,8 @@ def separate(run: Callable[[Chunk], Found], chunk: Chunk, found: Found, size: in
     changed = replace(chunk, values={name: _changed(values) for name, values in chunk.values.items()})
     again = run(changed)
     moved = np.zeros(size, bool)
-    for name, signals in found.signals.items():
-        for signal, array in signals.items():
-            other = again.signals[name][signal]
+    for name in found.names:
+        for array, other in zip(found.along(name), again.along(name), strict=True):
             if array.shape != other.shape:
                 return False
             if array.ndim > 1 and array.shape[1] == size:

@@ -2,93 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from rnnprobe.engine.original import dropout, ops
+from rnnprobe.engine.original.built import Built
 from rnnprobe.engine.original.copies import Copy, Entry, Unfed
-from rnnprobe.engine.original.graft import Recorders
+from rnnprobe.engine.original.fetching import Fetching, seen
 from rnnprobe.engine.original.locate import Locator, Spot
 from rnnprobe.engine.original.program import Program, placeholder_names, program, values
-from rnnprobe.engine.original.wanted import ENTERING, Wanted
+from rnnprobe.engine.original.wanted import Wanted
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.values import number
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref
-from rnnprobe.types import Array, Network, Tap, Use
+from rnnprobe.types import Network, Use
 
+_Ends: TypeAlias = dict[str, dict[str, list[Spot]]]
 _ZEROS = {"Fill", "Const", "ZerosLike"}
 _GIVEN = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"}
+_WHILES = {"While", "StatelessWhile"}
+_LOWERED = "_lower_using_switch_merge"
+_NOTHING = Wanted()
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """What is recorded of a signal.
-
-    Attributes:
-        edges: the tensor `[step, batch, …]`, or one `[batch, …]` for each step.
-        tap: which columns of it.
-    """
-
-    edges: tuple[str, ...]
-    whole: bool
-    tap: Tap
-
-
-@dataclass(slots=True)
-class Built:
-    """An original graph, ready for a session.
-
-    Attributes:
-        graph: imported.
-        signals: layer → signal → what is fetched; `(x0)`, `(x1)` … are what enters, side by side.
-        finals: layer → state → the tensor that its loop leaves.
-        entries: entry → the placeholders' names.
-        starts: layer → state → the placeholder that gives the state to start from.
-        open: what else the graph asks for: its own placeholders that are on the path, and what came out of queues and
-            iterators; each with the placeholder that takes it.
-        begin: the tensors that states start from, of those that are in it.
-        variables: placeholder → value.
-        limit: the placeholder for the number of steps that there is room for; empty where nothing is grafted.
-        random: random numbers are drawn in it.
-        notes: what a report has to say of it.
-        initials: layer → state → the tensor that it starts from, where that is one.
-        outcomes: tensors that no loop holds.
-        given: placeholder → what the user feeds it.
-    """
-
-    graph: Any
-    signals: dict[str, dict[str, Fetch]]
-    finals: dict[str, dict[str, str]]
-    entries: dict[Entry, tuple[str, ...]]
-    starts: dict[str, dict[str, str]]
-    open: dict[Ref, str]
-    begin: list[str]
-    variables: dict[str, Array]
-    limit: str
-    random: bool
-    notes: tuple[str, ...] = ()
-    initials: dict[str, dict[str, str]] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
-    given: dict[str, Any] = field(default_factory=dict)
-
-    def shape(self, edge: str) -> tuple[int | None, ...] | None:
-        """The static shape of a tensor; None where even its rank is open."""
-        shape = self.graph.get_tensor_by_name(edge if ":" in edge else f"{edge}:0").shape
-        return None if shape.rank is None else tuple(shape.as_list())
-
-    def beginnings(self) -> list[tuple[int | None, ...] | None]:
-        """The static shapes of the tensors that states start from."""
-        return [self.shape(edge) for edge in self.begin]
-
-    def dtype(self, edge: str) -> Any:
-        """The NumPy dtype of a tensor."""
-        return self.graph.get_tensor_by_name(edge if ":" in edge else f"{edge}:0").dtype.as_numpy_dtype
-
-
-def build(network: Network, copy: Copy, locator: Locator, *, carry: bool, also: Wanted | None = None) -> Built:
+def build(
+    network: Network,
+    copy: Copy,
+    locator: Locator,
+    *,
+    carry: bool,
+    also: Wanted = _NOTHING,
+    record: Mapping[str, Collection[str]] | None = None,
+) -> Built:
     """Makes a copy of the network in its graph ready to run.
 
     Args:
@@ -96,31 +43,35 @@ def build(network: Network, copy: Copy, locator: Locator, *, carry: bool, also: 
         copy: which pass is taken through each.
         locator: of the graph.
         carry: the states that passes start from are to be given, where that can be.
-        also: what else is recorded, and what the user feeds; what states start from is recorded then too.
+        also: what else is recorded, and what the user feeds.
+        record: layer → its signals that are wanted besides h, the states and what is emitted; None: all of all layers.
 
     Raises:
         BadInput: something is where it can't be fed or recorded.
         Refused: the path holds an operation that is not run.
     """
     path = network.checkpoint.path
-    spots = {name: _spots(locator, use) for name, use in copy.uses.items()}
-    hidden = [name for name, found in spots.items() if "h" not in found]
+    found = {
+        name: seen(locator, use, network[name].cell, None if record is None else record.get(name, ()))
+        for name, use in copy.uses.items()
+    }
+    hidden = [name for name, one in found.items() if not one.signals]
     if hidden:
-        raise BadInput(f"can't be run: its graph computes {hidden[0]} where h can't be recorded", path=path)
+        what = network[hidden[0]].cell.emits
+        raise BadInput(f"can't be run: its graph computes {hidden[0]} where {what} can't be recorded", path=path)
     roots = {entry: [_root(locator, entry, ref, path) for ref in entry.roots] for entry in copy.entries}
     starts = _starts(network, copy, locator, carry=carry)
-    given = [spot for found in roots.values() for spot in found]
+    given = [spot for group in roots.values() for spot in group]
     given += [spot for states in starts.values() for spot in states.values()]
-    given += list(also.fed) if also else []
+    given += also.fed
     fed = placeholder_names([spot.edge for spot in given], locator.numbers)
     finals = {name: _finals(locator, use) for name, use in copy.uses.items()}
-    wanted = {_node(spot) for found in spots.values() for steps in found.values() for spot in steps}
-    wanted |= {_node(spot) for states in finals.values() for spot in states.values()}
-    initials = _initials(copy, locator, also) if also else {}
-    if also:
-        wanted |= {_node(spot) for group in (*also.groups, *also.readers) for spot in group.spots.values()}
-        wanted |= {_node(spot) for spot in also.outcomes.values()}
-        wanted |= {_node(spot) for states in initials.values() for spot in states.values()}
+    initials = _initials(copy, locator, also)
+    wanted = {_node(spot) for one in found.values() for spot in one.every}
+    wanted |= {_node(spot) for group in (*also.groups, *also.readers) for spot in group.every}
+    ends = [spots for states in (*finals.values(), *initials.values()) for spots in states.values()]
+    wanted |= {_node(spot) for spots in ends for spot in spots}
+    wanted |= {_node(spot) for spot in also.outcomes.values()}
     made = program(network.checkpoint, sorted(wanted), fed)
     for spot in {spot.edge: spot for spot in given}.values():
         made.add(fed[spot.edge], "Placeholder", dtype=spot.dtype)
@@ -136,22 +87,25 @@ def build(network: Network, copy: Copy, locator: Locator, *, carry: bool, also: 
         if node.op in _GIVEN and node.name not in made.variables and node.name in locator.numbers
     }
     opened |= {(locator.numbers[name], port): placeholder for (name, port), placeholder in made.sources.items()}
-    signals, limit = _fetches(copy, spots, made, fed, also or Wanted())
+    fetching = Fetching(copy, found, made, fed, also)
+    _lower(made, locator)
     return Built(
         _imported(made),
-        signals,
-        {name: {state: fed.get(s.edge, s.edge) for state, s in found.items()} for name, found in finals.items()},
-        {entry: tuple(fed[spot.edge] for spot in found) for entry, found in roots.items()},
+        fetching.signals,
+        _edges(finals, fed),
+        {entry: tuple(fed[spot.edge] for spot in group) for entry, group in roots.items()},
         {name: {state: fed[spot.edge] for state, spot in states.items()} for name, states in starts.items()},
         opened,
         _beginnings(copy, locator, made),
         loaded,
-        limit,
+        fetching.limit,
         ops.is_random(made.definition),
         (dropout.NOTE,) if dropped else (),
-        {name: {state: fed.get(s.edge, s.edge) for state, s in of.items()} for name, of in initials.items()},
-        {name: fed.get(spot.edge, spot.edge) for name, spot in (also.outcomes if also else {}).items()},
-        {fed[spot.edge]: value for spot, value in (also.fed if also else {}).items()},
+        _edges(initials, fed),
+        {name: fed.get(spot.edge, spot.edge) for name, spot in also.outcomes.items()},
+        {fed[spot.edge]: value for spot, value in also.fed.items()},
+        fetching.entering,
+        fetching.lengths,
     )
 
 
@@ -159,25 +113,9 @@ def _node(spot: Spot) -> str:
     return spot.loop if spot.kind == "while" else spot.edge.partition(":")[0]
 
 
-def _spots(locator: Locator, use: Use) -> dict[str, list[Spot]]:
-    """Signal → where it is, for each step; those that can't be had are left out."""
-    found: dict[str, list[Spot]] = {}
-    for name, taps in _taps(use).items():
-        spots = [locator.find(tap.ref) for tap in taps]
-        known = [spot for spot in spots if spot is not None]
-        if len(known) == len(use.inputs):
-            found[name] = known
-    # What a loop repeats is recorded in it, beside h; a tensor from outside of it is there once.
-    place = {(spot.kind, spot.loop) for spot in found.get("h", ())}
-    return {name: spots for name, spots in found.items() if {(spot.kind, spot.loop) for spot in spots} <= place}
-
-
-def _taps(use: Use) -> dict[str, list[Tap]]:
-    names = dict.fromkeys(name for step in use.signals for name in step)
-    taps = {name: [step[name] for step in use.signals if name in step] for name in names}
-    for place in range(min(len(inputs) for inputs in use.inputs)):
-        taps[f"{ENTERING}{place})"] = [Tap(inputs[place]) for inputs in use.inputs]
-    return taps
+def _edges(spots: _Ends, fed: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
+    """Likewise, the names of their edges in the program."""
+    return {name: {s: [fed.get(k.edge, k.edge) for k in own] for s, own in of.items()} for name, of in spots.items()}
 
 
 def _root(locator: Locator, entry: Entry, ref: Ref, path: Any) -> Spot:
@@ -217,19 +155,30 @@ def _starts(network: Network, copy: Copy, locator: Locator, *, carry: bool) -> d
     return found
 
 
-def _initials(copy: Copy, locator: Locator, also: Wanted) -> dict[str, dict[str, Spot]]:
-    """Layer → state → what it starts from, where that is one tensor outside of loops."""
-    found = {group.name: dict(group.initial) for group in also.groups}
+def _initials(copy: Copy, locator: Locator, also: Wanted) -> _Ends:
+    """Layer → state → what it starts from, where each piece of it is one tensor outside of loops."""
+    found = {group.name: {state: [spot] for state, spot in group.initial.items()} for group in also.groups}
     for name, use in copy.uses.items():
         found[name] = {}
-        for state, ref in use.carried.items():
-            node, refs = locator.view.node(ref), use.starts.get(state, ())
-            if use.looped and node.op == LOOP_VARIABLE:
-                refs = (locator.view.input(node, 0),)
-            spot = locator.find(refs[0]) if len(refs) == 1 else None
-            if spot is not None and spot.kind == "graph":
-                found[name][state] = spot
+        for state, tap in use.carried.items():
+            starts = use.starts.get(state, ())
+            # Of several that are stacked, what the first step reads is no more than moved.
+            spots = [
+                _initial(locator, use, piece.ref, (piece.ref,) if tap.beside and not use.looped else starts)
+                for piece in tap.pieces
+            ]
+            known = [spot for spot in spots if spot is not None and spot.kind == "graph"]
+            if len(known) == len(spots):
+                found[name][state] = known
     return found
+
+
+def _initial(locator: Locator, use: Use, ref: Ref, starts: tuple[Ref, ...]) -> Spot | None:
+    """Where a tensor that the first step reads is before it."""
+    node = locator.view.node(ref)
+    if use.looped and node.op == LOOP_VARIABLE:
+        starts = (locator.view.input(node, 0),)
+    return locator.find(starts[0]) if len(starts) == 1 else None
 
 
 def _is_zero(locator: Locator, ref: Ref) -> bool:
@@ -244,14 +193,16 @@ def _beginnings(copy: Copy, locator: Locator, made: Program) -> list[str]:
     return [spot.edge for spot in spots if spot and spot.kind == "graph" and _node(spot) in names]
 
 
-def _finals(locator: Locator, use: Use) -> dict[str, Spot]:
-    """State → what the loop leaves of it."""
+def _finals(locator: Locator, use: Use) -> dict[str, list[Spot]]:
+    """State → what the loop leaves of it, each of what is stacked."""
     found = {}
-    for state, ref in use.carried.items():
-        if use.looped and not use.fused and locator.view.node(ref).op == LOOP_VARIABLE:
-            spot = locator.left(ref)
-            if spot is not None and spot.kind == "graph":
-                found[state] = spot
+    for state, tap in use.carried.items():
+        refs = [piece.ref for piece in tap.pieces]
+        if use.looped and not use.fused and all(locator.view.node(ref).op == LOOP_VARIABLE for ref in refs):
+            spots = [locator.left(ref) for ref in refs]
+            known = [spot for spot in spots if spot is not None and spot.kind == "graph"]
+            if len(known) == len(spots):
+                found[state] = known
     return found
 
 
@@ -267,39 +218,16 @@ def _declared(locator: Locator, spot: Spot) -> Any:
     return shape if shape is not None and (shape.dim or shape.unknown_rank) else None
 
 
-def _fetches(
-    copy: Copy, spots: Mapping[str, Mapping[str, list[Spot]]], made: Program, fed: Mapping[str, str], also: Wanted
-) -> tuple[dict[str, dict[str, Fetch]], str]:
-    """What to fetch for each signal; recorders are grafted where it is inside of a loop."""
-    inside: dict[tuple[str, str], dict[Spot, None]] = {}
-    every = [spot for found in spots.values() for steps in found.values() for spot in steps]
-    for spot in (*every, *(spot for group in (*also.groups, *also.readers) for spot in group.spots.values())):
-        if spot.kind != "graph":
-            inside.setdefault((spot.kind, spot.loop), {})[spot] = None
-    recorded: dict[Spot, str] = {}
-    limit = ""
-    if inside:
-        recorders = Recorders(made)
-        limit = recorders.limit
-        for (_, loop), kept in inside.items():
-            recorded.update(zip(kept, recorders.record(loop, list(kept)), strict=True))
-    fetches: dict[str, dict[str, Fetch]] = {}
-    for name, use in copy.uses.items():
-        taps = _taps(use)
-        fetches[name] = {}
-        for signal, steps in spots[name].items():
-            edges = tuple(recorded.get(spot, fed.get(spot.edge, spot.edge)) for spot in steps)
-            fetches[name][signal] = Fetch(
-                edges, use.fused or bool(use.looped and steps[0] in recorded), taps[signal][0]
-            )
-    for group in (*also.groups, *also.readers):
-        fetches[group.name] = {
-            signal: Fetch((recorded.get(spot, fed.get(spot.edge, spot.edge)),), True, Tap((0, 0)))
-            for signal, spot in group.spots.items()
-            # A tensor from outside of the loop is there once.
-            if spot in recorded or group.whole
-        }
-    return fetches, limit
+def _lower(made: Program, locator: Locator) -> None:
+    """Has functional loops run as their own graph says: as the loops of version 1 that TensorFlow makes of them.
+
+    Without this it calls a function for each step, which takes nearly twice the time.
+    """
+    for node in made.definition.node:
+        if node.op in _WHILES and node.name in locator.numbers:
+            own = locator.view.nodes[locator.numbers[node.name]].proto
+            if _LOWERED in own.attr:
+                node.attr[_LOWERED].CopyFrom(own.attr[_LOWERED])
 
 
 def _imported(made: Program) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnprobe.engine.original.joining import Joining
+from rnnprobe.engine.original.joining import Extents, Joining
+from rnnprobe.engine.original.opening import Record
 from rnnprobe.engine.original.probe import Probe
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.view import view
@@ -34,13 +35,20 @@ class Entered:
     notes: tuple[str, ...]
 
 
-def entering(network: Network, batches: Sequence[Batch] = (), *, feeds: Mapping[str, Any] | None = None) -> Entered:
+def entering(
+    network: Network,
+    batches: Sequence[Batch] = (),
+    *,
+    feeds: Mapping[str, Any] | None = None,
+    record: Record | None = None,
+) -> Entered:
     """Runs the original graph, and takes what enters the layers that read from outside.
 
     Args:
         network: layers that run from what the user gives (`rnnprobe.recover.stacks.select`).
         batches: sequences for the placeholders of the graph.
         feeds: what is fed otherwise.
+        record: layer → its signals that are wanted besides the states and what is emitted; None: all of all layers.
 
     Raises:
         BadInput: the graph can't be run so, or what enters a layer can't be recorded.
@@ -56,7 +64,7 @@ def entering(network: Network, batches: Sequence[Batch] = (), *, feeds: Mapping[
             )
     ordered = [layer.name for layer in network.layers]
     batches = _at_placeholders(network, batches)
-    probe = Probe(network, layers=ordered, batches=batches, feeds=feeds, loose=True)
+    probe = Probe(network, layers=ordered, batches=batches, feeds=feeds, loose=True, record=record)
     try:
         joined = [probe.join(number) for number in range(len(probe.batches))]
         inputs = {layer.name: "input" if len(fronts) == 1 else f"input of {layer.name}" for layer in fronts}
@@ -64,7 +72,7 @@ def entering(network: Network, batches: Sequence[Batch] = (), *, feeds: Mapping[
             _batch([_one(old, name, one, network) for name in inputs], list(inputs.values()))
             for old, one in zip(probe.batches, joined, strict=True)
         ]
-        blocks = tuple(replace(one.block({}), batch=new) for one, new in zip(joined, made, strict=True))
+        blocks = tuple(replace(one.block(Extents()), batch=new) for one, new in zip(joined, made, strict=True))
     finally:
         probe.close()
     alone = replace(

@@ -13,7 +13,7 @@ from rnnprobe.engine.original.given import Chunk
 from rnnprobe.engine.original.joining import Found, Joining
 from rnnprobe.engine.original.locate import Locator, Spot
 from rnnprobe.engine.original.runner import Runner
-from rnnprobe.engine.original.wanted import ENTERING, Wanted
+from rnnprobe.engine.original.wanted import Group, Wanted
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.entries import Place, described, fed
 from rnnprobe.recover.graph.loop_words import extent
@@ -131,10 +131,12 @@ class Fed:
     Attributes:
         batch: made from what enters.
         joined: what the run gave.
+        notes: what a report has to say of it.
     """
 
     def __init__(self, runner: Runner, wanted: Wanted, network: Network, layers: Sequence[Layer]) -> None:
         self._wanted, self._network = wanted, network
+        self.notes: tuple[str, ...] = ()
         found = runner.fed()
         count = self._count(found, layers)
         steps = self._steps(found, layers)
@@ -161,10 +163,7 @@ class Fed:
             for array in found.signals[layer.name].values():
                 return int(array.shape[1])
         sizes = Counter(
-            int(found.signals[group.name][state].shape[1])
-            for group in self._wanted.groups
-            for state in (group.states or found.signals[group.name])
-            if state in found.signals[group.name] and found.signals[group.name][state].ndim > 2
+            int(array.shape[1]) for group in self._wanted.groups for array in _telling(group, found) if array.ndim > 2
         )
         if not sizes:
             sizes = Counter(int(a.shape[0]) for a in found.outcomes.values() if a.ndim > 1)
@@ -172,7 +171,7 @@ class Fed:
 
     def _steps(self, found: Found, layers: Sequence[Layer]) -> int:
         names = [*(layer.name for layer in layers), *(group.name for group in self._wanted.groups)]
-        return next((max(map(len, of.values())) for name in names if (of := found.signals[name])), 1)
+        return next((found.steps(name) for name in names if found.along(name)), 1)
 
     def _told(self, found: Found, count: int) -> dict[str, Array]:
         """Layer → `[sequences]`: what is fed as the lengths of its recurrence."""
@@ -183,17 +182,22 @@ class Fed:
             if not lengths or lengths[0].shape != (count,) or lengths[0].dtype.kind not in "iu":
                 continue
             for name in (recurrence.name, *recurrence.layers):
-                steps = max(map(len, found.signals.get(name, {}).values()), default=0)
-                told[name] = np.clip(lengths[0], 0, steps).astype(np.int64)
+                told[name] = np.clip(lengths[0], 0, found.steps(name)).astype(np.int64)
         return told
 
     def _entered(self, found: Found, layers: Sequence[Layer], count: int, steps: int) -> Array:
         """`[batch, time, …]`: what enters the first layer; where that is not known, the numbers of the steps."""
         names = [*(layer.name for layer in layers), *(group.name for group in self._wanted.groups)]
         for name in names:
-            read = [a for s, a in found.signals[name].items() if s.startswith(ENTERING) and a.ndim == 3]
+            read = [a for a in found.entering.get(name, ()) if a.ndim == 3]
             parts = [a for a in read if a.shape[:2] == (steps, count)]
             if parts and len(parts) == len(read):
                 return np.concatenate(parts, axis=-1).swapaxes(0, 1)
-        self._wanted.notes.append("what enters at each step is not seen: in its place stands the number of the step")
+        self.notes = ("what enters at each step is not seen: in its place stands the number of the step",)
         return np.tile(np.arange(steps, dtype=np.float32)[None], (count, 1))
+
+
+def _telling(group: Group, found: Found) -> list[Array]:
+    """What of a recurrence tells how many sequences there are: its states, or all of it where none was seen."""
+    signals = found.signals[group.name]
+    return [signals[name] for name in group.states if name in signals] if group.states else found.along(group.name)

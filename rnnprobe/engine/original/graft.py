@@ -9,6 +9,7 @@ and no more, so that a loop without an end ends.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto import types_pb2
@@ -99,7 +100,7 @@ class Recorders:
             condition.signature.input_arg.add(name=argument, type=_VARIANT)
             body.signature.input_arg.add(name=argument, type=_VARIANT)
             body.signature.output_arg.add(name=f"{argument}_out", type=_VARIANT)
-            edge = _now(body, spot.edge)
+            edge = _now(body, spot.edge, self._program.path)
             push = body.node_def.add(name=f"{argument}_push", op="TensorListPushBack", input=[argument, edge])
             push.attr["element_dtype"].type = spot.dtype
             body.ret[f"{argument}_out"] = f"{argument}_push:output_handle:0"
@@ -187,13 +188,13 @@ def _sources(node: Any) -> set[str]:
     return {edge.partition(":")[0] for edge in node.input}
 
 
-def _now(function: Any, edge: str) -> str:
+def _now(function: Any, edge: str, path: Path) -> str:
     """A tensor of a function as its node calls it by now: reading a variable has become a copy of its value."""
     name, _, output = edge.partition(":")
     node = next((one for one in function.node_def if one.name == name), None)
     if node is None or not output:
         return edge
-    named = [f"{name}:{group}:{place}" for group, place, _ in ops.outputs(node)]
+    named = [f"{name}:{group}:{place}" for group, place, _ in ops.outputs(node, path)]
     return edge if edge in named else named[0]
 
 

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from rnnprobe.engine.original.given import Chunk
-from rnnprobe.engine.original.wanted import ENTERING, LENGTHS, visible
 from rnnprobe.types import Array, Batch, Block
 
+Shape: TypeAlias = tuple[int, ...]
 _Placed: TypeAlias = list[tuple[Array, int, Array]]
 """Rows, the first step, and `[time, rows, …]`."""
 
@@ -25,12 +25,43 @@ class Found:
         finals: layer → state → what its loop leaves.
         initials: layer → state → what it starts from.
         outcomes: tensors that no loop holds.
+        entering: layer → what enters it at each step, `[step, rows, …]`, side by side.
+        lengths: layer → how many steps its loop has made by now, `[step, rows]`, where it counts them.
     """
 
     signals: dict[str, dict[str, Array]]
     finals: dict[str, dict[str, Array]]
     initials: dict[str, dict[str, Array]] = field(default_factory=dict)
     outcomes: dict[str, Array] = field(default_factory=dict)
+    entering: dict[str, list[Array]] = field(default_factory=dict)
+    lengths: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Everything that runs along steps."""
+        return list(dict.fromkeys((*self.signals, *self.entering)))
+
+    def along(self, name: str) -> list[Array]:
+        """All that was recorded of a layer at each step, always in the same order."""
+        counted = [self.lengths[name]] if name in self.lengths else []
+        return [*self.signals.get(name, {}).values(), *self.entering.get(name, ()), *counted]
+
+    def steps(self, name: str) -> int:
+        """How many steps a layer was seen to make."""
+        return max(map(len, self.along(name)), default=0)
+
+
+@dataclass(slots=True)
+class Extents:
+    """How wide what is recorded is.
+
+    Attributes:
+        signals: layer → signal → the shape of a step.
+        outcomes: outcome → its shape, without the batch.
+    """
+
+    signals: dict[str, dict[str, Shape]] = field(default_factory=dict)
+    outcomes: dict[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,7 @@ class Joining:
     def __init__(self, tracks: Sequence[Track], batch: Batch) -> None:
         self._tracks, self._batch = tracks, batch
         self._signals: dict[str, dict[str, _Placed]] = {track.name: {} for track in tracks}
+        self._entering: dict[str, list[_Placed]] = {track.name: [] for track in tracks}
         self._begin: dict[str, dict[str, _Placed]] = {track.name: {} for track in tracks}
         self._end: dict[str, dict[str, _Placed]] = {track.name: {} for track in tracks}
         self._outcomes: dict[str, _Placed] = {}
@@ -90,9 +122,9 @@ class Joining:
         self, track: Track, chunk: Chunk, found: Found, size: int, held: bool, told: Array | None = None
     ) -> None:
         signals = found.signals[track.name]
-        if not signals:
+        steps = found.steps(track.name)
+        if not found.along(track.name):
             return
-        steps = max(len(array) for array in signals.values())
         if told is not None:
             lengths, last = told, np.minimum(told, steps)
             if not np.array_equal(told, chunk.lengths):
@@ -101,12 +133,15 @@ class Joining:
             lengths, last = chunk.lengths, np.minimum(chunk.lengths, steps)
         else:
             self.own.add(track.name)
-            lengths, last = _own(signals, steps, size, chunk), np.full(len(chunk.rows), steps)
+            lengths, last = _own(found.lengths.get(track.name), steps, size, chunk), np.full(len(chunk.rows), steps)
         self.lengths[track.name][chunk.rows] = chunk.start + lengths
         places = range(len(chunk.rows))
+        parts = found.entering.get(track.name, ())
+        self._entering[track.name] += [[] for _ in parts[len(self._entering[track.name]) :]]
+        for part, placed in zip(parts, self._entering[track.name], strict=True):
+            timed = in_time(_rows(part, size, chunk), lengths, track.backward)
+            placed.append((chunk.rows, chunk.start, timed))
         for name in signals:
-            if name == LENGTHS:
-                continue
             array = _rows(signals[name], size, chunk)
             timed = in_time(array, lengths, track.backward)
             self._signals[track.name].setdefault(name, []).append((chunk.rows, chunk.start, timed))
@@ -137,38 +172,36 @@ class Joining:
             for name, of in self._end.items()
         }
 
-    def block(self, extents: Mapping[str, Mapping[str, tuple[int, ...]]]) -> Block:
+    def block(self, extents: Extents) -> Block:
         """The batch as one block.
 
         Args:
-            extents: layer → signal → the shape of a step where that is wider than any in this batch.
+            extents: where something is wider than any in this batch.
         """
         signals = {}
         for track in self._tracks:
             own = track.name in self.own
             steps = int(self.lengths[track.name].max(initial=0)) if own else self._batch.steps
-            wide = extents.get(track.name, {})
+            wide = extents.signals.get(track.name, {})
             placed = self._signals[track.name]
-            signals[track.name] = {n: self._whole(placed[n], steps, np.nan, wide.get(n)) for n in visible(placed)}
+            signals[track.name] = {n: self._whole(placed[n], steps, np.nan, wide.get(n)) for n in placed}
             if not placed:  # not one of its sequences has a step
                 empty = (steps, len(self._batch.names))
                 signals[track.name] = {n: np.full((*empty, *shape), np.nan, np.float32) for n, shape in wide.items()}
-        wide = extents.get("", {})
+        wide = extents.outcomes
         outcomes = {n: self._whole(placed, 1, np.nan, wide.get(n))[0] for n, placed in self._outcomes.items()}
         return Block(self._batch, 0, signals, self.begins(), self.ends(), outcomes)
 
-    def widen(self, extents: dict[str, dict[str, tuple[int, ...]]]) -> None:
-        """Makes room for the widest steps: layer → signal → shape; under an empty name, outcome → shape."""
-        every = {name: {n: of[n] for n in visible(of)} for name, of in self._signals.items()} | {"": self._outcomes}
-        for name, of in every.items():
-            for signal, placed in of.items():
-                shapes = [array.shape[2:] for _, _, array in placed]
-                known = extents.setdefault(name, {}).get(signal, shapes[0])
-                extents[name][signal] = tuple(max(sizes) for sizes in zip(known, *shapes, strict=True))
+    def widen(self, extents: Extents) -> None:
+        """Makes room for what is widest."""
+        for name, of in self._signals.items():
+            if of:
+                _widen(extents.signals.setdefault(name, {}), of)
+        _widen(extents.outcomes, self._outcomes)
 
     def entered(self, name: str) -> Array | None:
         """What entered a layer at each step, `[time, batch, features]`, NaN past a length; None where it is unseen."""
-        parts = [placed for signal, placed in self._signals[name].items() if signal.startswith(ENTERING)]
+        parts = self._entering[name]
         steps = int(self.lengths[name].max(initial=0))
         if not parts or any(array.ndim != 3 for placed in parts for _, _, array in placed):
             return None
@@ -187,6 +220,12 @@ class Joining:
         return whole
 
 
+def _widen(known: dict[str, Shape], of: Mapping[str, _Placed]) -> None:
+    for name, placed in of.items():
+        shapes = [array.shape[2:] for _, _, array in placed]
+        known[name] = tuple(max(sizes) for sizes in zip(known.get(name, shapes[0]), *shapes, strict=True))
+
+
 def _rows(array: Array, size: int, chunk: Chunk) -> Array:
     """`[step, rows, …]`: of what is one for all rows, the same for each."""
     if array.ndim > 1 and array.shape[1] == size:
@@ -202,9 +241,8 @@ def _beginning(begin: Array, signal: Array, size: int, chunk: Chunk) -> Array | 
         return None
 
 
-def _own(signals: Mapping[str, Array], steps: int, size: int, chunk: Chunk) -> Array:
+def _own(counted: Array | None, steps: int, size: int, chunk: Chunk) -> Array:
     """How many steps were made of each sequence: what the loop itself counts, or all."""
-    counted = signals.get(LENGTHS)
     if counted is None or not len(counted):
         return np.full(len(chunk.rows), steps, np.int64)
     last = _rows(counted, size, chunk)[-1].astype(np.int64)

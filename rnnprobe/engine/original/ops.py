@@ -92,15 +92,23 @@ def is_random(definition: Any) -> bool:
     return any(node.op in names for nodes in bodies for node in nodes)
 
 
-def outputs(node: Any) -> list[tuple[str, int, int]]:
+def outputs(node: Any, path: Path | None = None) -> list[tuple[str, int, int]]:
     """The outputs of a node: the name of the group, the number in it, and the DataType.
+
+    Args:
+        node: a NodeDef.
+        path: for the message.
 
     Raises:
         BadInput: TensorFlow knows no such op.
     """
     known = op_def_registry.get(node.op)
     if known is None:
-        raise BadInput(f"can't be run: this TensorFlow has no operation {node.op} ({node.name!r})")
+        raise BadInput(
+            f"can't be run: this TensorFlow has no operation {node.op} ({node.name!r})",
+            path=path,
+            hint="`rnnprobe trace` runs the rebuilt layers, without the graph",
+        )
     found = []
     for arg in known.output_arg:
         if arg.type_list_attr:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnprobe.engine.original.build import Built
+from rnnprobe.engine.original.built import Built
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.purpose import purpose
 from rnnprobe.recover.graph.view import Ref, View

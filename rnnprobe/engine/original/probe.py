@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +13,12 @@ from rnnprobe.cells.attention_wrapper import MEMORY_STEPS
 from rnnprobe.cells.foreign import foreign
 from rnnprobe.cells.layers import signals as declared
 from rnnprobe.engine.original import feeding
-from rnnprobe.engine.original.build import build
-from rnnprobe.engine.original.copies import Copy, Entry, Unfed, copies
+from rnnprobe.engine.original.copies import Copy, Entry, Unfed
 from rnnprobe.engine.original.feeding import Fed
-from rnnprobe.engine.original.joining import Joining
-from rnnprobe.engine.original.locate import Locator
+from rnnprobe.engine.original.joining import Extents, Joining
+from rnnprobe.engine.original.opening import Opened, Record, Way, by_roots, locator, opened, runner
 from rnnprobe.engine.original.probing import Probing
-from rnnprobe.engine.original.runner import Runner
-from rnnprobe.engine.original.wanted import Group, initial_refs, reading, runnable, wanted
+from rnnprobe.engine.original.wanted import Group, Wanted, initial_refs, reading, recorded, runnable, wanted
 from rnnprobe.errors import BadInput, Refused, RnnprobeError
 from rnnprobe.recover import stacks
 from rnnprobe.recover.graph.entries import Place, places
@@ -27,14 +26,8 @@ from rnnprobe.recover.graph.patterns import label
 from rnnprobe.recover.graph.targets import lengths_of as owners_of
 from rnnprobe.recover.graph.targets import readers as finders
 from rnnprobe.recover.graph.targets import targets
-from rnnprobe.recover.graph.view import view
 from rnnprobe.types import Array, Batch, Block, Feed, Layer, Network, Outcome, Signal, Use
 from rnnprobe.types.run import lengths_of
-
-_Way: TypeAlias = Callable[[], tuple[Runner, Sequence[Layer]]]
-"""Opens the graph for sequences that go in somewhere; the layers as they are run there."""
-Extents: TypeAlias = dict[str, dict[str, tuple[int, ...]]]
-"""Layer → signal → the shape of a step; under an empty name, outcome → its shape."""
 
 
 class Probe:
@@ -50,6 +43,7 @@ class Probe:
             (`rnnprobe.recover.graph.entries`).
         feeds: placeholder, or argument of a signature → what is fed, as it is.
         loose: the sequences go in at placeholders, whatever the layers read.
+        record: layer → its signals that are wanted besides the states and what is emitted; None: all of all layers.
 
     Attributes:
         layers: the layers recorded, those of recurrences that nothing rebuilds among them.
@@ -73,84 +67,64 @@ class Probe:
         batches: Sequence[Batch] = (),
         feeds: Mapping[str, Any] | None = None,
         loose: bool = False,
+        record: Record | None = None,
     ) -> None:
         if network.checkpoint.graph is None:
             raise BadInput("came without a graph that could be run", path=network.checkpoint.path)
         self._network = network
-        graph = network.checkpoint.graph
-        definition = graph.graph_def if hasattr(graph, "graph_def") else graph
-        self._locator = Locator(view(graph), definition.library.function)
-        found = targets(network, self._locator.view, recurrences, tensors)
-        self._wanted = wanted(found, self._locator, network.checkpoint.path, named=recurrences is not None)
-        self._wanted.fed = feeding.spots(
-            network, feeds or {}, self._locator, sum(len(batch.names) for batch in batches)
-        )
-        runnable(self._wanted, network.checkpoint, self._locator.numbers, named=recurrences is not None)
-        self._targets = found
+        self._locator = locator(network.checkpoint)
+        self._targets = targets(network, self._locator.view, recurrences, tensors)
+        self._count = sum(len(batch.names) for batch in batches)
+        self._wanted = self._found(feeds or {}, record, named=recurrences is not None)
         self._chosen = [network[name] for name in layers]
-        self._loose = loose
+        self._record = record
         if not (self._chosen or self._wanted.groups or self._wanted.outcomes):
             raise BadInput("nothing of the graph was asked for, or nothing can be had", path=network.checkpoint.path)
         self._kept: Joining | None = None
-        self._extents: Extents = {}
-        self._runner, self._plain = self._opened(tuple(batches))
-        self.batches: tuple[Batch, ...] = tuple(batches)
-        if not batches:
-            fed = Fed(self._runner, self._wanted, network, self._plain)
-            self.batches, self._kept = (fed.batch,), fed.joined
-        self.lengths: dict[str, Array] = self._measured()
-        self.layers = tuple(self._layers())
-        self.signals = {layer.name: tuple(one.name for one in declared(layer)) for layer in self.layers}
-        outcomes = self._extents.get("", {})
-        self.outcomes = tuple(Outcome(name, outcomes.get(name, ())) for name in self._wanted.outcomes)
+        self._extents = Extents()
+        self._notes = self._wanted.notes
+        self.batches = tuple(batches)
+        ways = self._ways(loose)
+        self._runner, self._plain = opened(ways, self.batches, network.checkpoint.path, lesser=(Unfed,))
+        with ExitStack() as guard:
+            guard.callback(self.close)
+            if not batches:
+                fed = Fed(self._runner, self._wanted, network, self._plain)
+                self.batches, self._kept = (fed.batch,), fed.joined
+                self._notes = (*self._notes, *fed.notes)
+            self.lengths: dict[str, Array] = self._measured()
+            self.layers = tuple(self._layers())
+            self.signals = {layer.name: tuple(one.name for one in declared(layer)) for layer in self.layers}
+            self.outcomes = tuple(Outcome(n, self._extents.outcomes.get(n, ())) for n in self._wanted.outcomes)
+            if self._kept is None:  # else nothing is left to run
+                guard.pop_all()
+
+    def _found(self, feeds: Mapping[str, Any], record: Record | None, *, named: bool) -> Wanted:
+        """Where everything is that is wanted beside layers, as far as it can be run."""
+        checkpoint = self._network.checkpoint
+        fed = feeding.spots(self._network, feeds, self._locator, self._count)
+        found = wanted(self._targets, self._locator, checkpoint.path, fed, named=named)
+        return runnable(recorded(found, record), checkpoint, self._locator.numbers, named=named)
 
     # Where the sequences go in ---------------------------------------------------------------------------------------
 
-    def _opened(self, batches: tuple[Batch, ...]) -> tuple[Runner, Sequence[Layer]]:
-        """The first way in that works, and the layers as they are run there.
-
-        Raises:
-            BadInput, Refused: none does; what is wrong with the first that can be fed.
-        """
-        filled = next((batch for batch in batches if np.any(batch.lengths)), None)
-        problems: list[RnnprobeError] = []
-        for runner_of in self._ways(batches):
-            runner = None
-            try:
-                runner, layers = runner_of()
-                if filled is not None:
-                    runner.settle(filled)
-                return runner, layers
-            except (BadInput, Refused) as exc:
-                problems.append(exc)
-                if runner is not None:
-                    runner.close()
-        told = [one for one in problems if not isinstance(one, Unfed)] or problems
-        raise told[0] if told else BadInput("nothing of it can be run", path=self._network.checkpoint.path)
-
-    def _ways(self, batches: tuple[Batch, ...]) -> Iterator[_Way]:
+    def _ways(self, loose: bool) -> list[Way]:
         """By the roots of the layers, and by the placeholders: the one first that suits what is wanted."""
-        roots = list(self._by_roots(batches)) if batches and self._chosen and not self._loose else []
-        loose = list(self._by_placeholders(batches))
-        yield from [*loose, *roots] if any(one.target.states for one in self._wanted.groups) else [*roots, *loose]
+        placeholders = list(self._by_placeholders())
+        roots = list(self._by_roots()) if self.batches and self._chosen and not loose else []
+        first = any(one.target.states for one in self._wanted.groups)
+        return [*placeholders, *roots] if first else [*roots, *placeholders]
 
-    def _by_roots(self, batches: tuple[Batch, ...]) -> Iterator[_Way]:
+    def _by_roots(self) -> Iterator[Way]:
         try:
             selected, _ = stacks.select(self._network, self._chosen)
-            steps = max((batch.steps for batch in batches), default=0)
-            found = copies(selected, steps)
+            starts = initial_refs(self._locator, self._wanted.groups)
+            probing = Probing(self._wanted, starts=starts, sequences=self._count)
+            yield from by_roots(selected, self._chosen, self.batches, self._locator, probing, self._record)
         except (BadInput, Refused) as exc:
             yield _raising(exc)
-            return
-        for copy in found:
-            carry = copy.steps is not None and steps > copy.steps
 
-            def run(copy: Copy = copy, carry: bool = carry) -> tuple[Runner, Sequence[Layer]]:
-                return self._run(selected, copy, batches, carry=carry), self._chosen
-
-            yield run
-
-    def _by_placeholders(self, batches: tuple[Batch, ...]) -> Iterator[_Way]:
+    def _by_placeholders(self) -> Iterator[Way]:
         alone = replace(
             self._network,
             layers=tuple(replace(layer, feed=Feed((layer.name + " input",)), initial={}) for layer in self._chosen),
@@ -158,14 +132,25 @@ class Probe:
         )
         given = {spot.edge for spot in self._wanted.fed}
         names = [layer.name for layer in self._chosen]
-        readers = reading(finders(self._network, self._locator.view, names), self._locator) if names else []
+        readers = reading(finders(self._network, self._locator.view, names), self._locator) if names else ()
+        also = replace(self._wanted, readers=readers)
         for uses in self._passes():
             open_ = places(self._network, self._targets, uses.values(), given)
 
-            def run(uses: dict[str, Use] = uses, open_: list[Place] = open_) -> tuple[Runner, Sequence[Layer]]:
-                taken = feeding.taken(self._network, open_, batches, self._locator)
+            def run(uses: dict[str, Use] = uses, open_: list[Place] = open_) -> Opened:
+                taken = feeding.taken(self._network, open_, self.batches, self._locator)
                 copy = Copy(uses, tuple(Entry(place.name, (place.ref,)) for place in taken))
-                return self._run(alone, copy, batches, taken=taken, readers=readers), alone.layers
+                refs = {place.name: place.ref for place in taken}
+                probing = Probing(
+                    also,
+                    True,
+                    {place.name: place.entry for place in taken},
+                    initial_refs(self._locator, also.groups),
+                    self._count,
+                    # Of one input all lengths are its own.
+                    owners_of(self._network, refs, self._locator.view) if len(refs) > 1 else {},
+                )
+                return runner(alone, copy, self._locator, probing, self._record), alone.layers
 
             yield run
 
@@ -181,31 +166,6 @@ class Probe:
         uses = {layer.name: self._network.places[layer.name] for layer in self._chosen}
         for number in range(max((len(of) for of in uses.values()), default=1)):
             yield {name: of[min(number, len(of) - 1)] for name, of in uses.items()}
-
-    def _run(
-        self,
-        network: Network,
-        copy: Copy,
-        batches: Sequence[Batch],
-        *,
-        taken: list[Place] | None = None,
-        readers: Sequence[Group] = (),
-        carry: bool = False,
-    ) -> Runner:
-        also = replace(self._wanted, readers=readers)
-        refs = {place.name: place.ref for place in taken or ()}
-        # Of one input all lengths are its own.
-        owners = owners_of(self._network, refs, self._locator.view) if len(refs) > 1 else {}
-        probing = Probing(
-            also,
-            taken is not None,
-            {place.name: place.entry for place in taken or ()},
-            initial_refs(self._locator, also.groups),
-            sum(len(batch.names) for batch in batches),
-            owners,
-        )
-        built = build(network, copy, self._locator, carry=carry, also=also)
-        return Runner(network, copy, built, self._locator.view, probing)
 
     # What it is like -------------------------------------------------------------------------------------------------
 
@@ -231,7 +191,7 @@ class Probe:
     def _layers(self) -> Iterator[Layer]:
         chosen = {layer.name for layer in self._chosen}
         for layer in self._chosen:
-            seen = self._extents.get(layer.name, {})
+            seen = self._extents.signals.get(layer.name, {})
             kept = tuple(s for s in layer.cell.signals if s.name in seen or not seen)
             if "alignments" in seen and layer.context is not None:
                 layer = replace(layer, sizes={**layer.sizes, MEMORY_STEPS: seen["alignments"][-1]})
@@ -241,7 +201,7 @@ class Probe:
                 yield self._foreign(group)
 
     def _foreign(self, group: Group) -> Layer:
-        seen = self._extents.get(group.name, {})
+        seen = self._extents.signals.get(group.name, {})
         recurrence = group.target.recurrence
         listed = [
             Signal(name, kind, ",".join(map(str, seen[name])), tensor=self._tensor(group, name))
@@ -300,15 +260,15 @@ class Probe:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a report has to say of how it was run."""
-        return (*self._runner.notes, *self._wanted.notes)
+        return (*self._runner.notes, *self._notes)
 
     def close(self) -> None:
-        """Ends the session."""
+        """Ends the session, if it has not ended; the end of `blocks` does so too."""
         self._runner.close()
 
 
-def _raising(exc: RnnprobeError) -> _Way:
-    def run() -> tuple[Runner, Sequence[Layer]]:
+def _raising(exc: RnnprobeError) -> Way:
+    def run() -> Opened:
         raise exc
 
     return run

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnprobe.engine.original.given import Chunk, Given
 from rnnprobe.engine.original.joining import Found, in_time
-from rnnprobe.engine.original.wanted import ENTERING, Wanted
+from rnnprobe.engine.original.wanted import Wanted
 from rnnprobe.recover.graph.view import Ref
 from rnnprobe.types import Array, Entry
 
@@ -30,8 +30,8 @@ class Probing:
         owners: tensor that says lengths → the placeholder whose sequences' lengths these are.
     """
 
-    wanted: Wanted
-    loose: bool
+    wanted: Wanted = field(default_factory=Wanted)
+    loose: bool = False
     entries: Mapping[str, Entry] = field(default_factory=dict)
     starts: frozenset[Ref] = frozenset()
     sequences: int = 0
@@ -53,13 +53,12 @@ class Probing:
     def reads_given(self, given: Given, chunk: Chunk, found: Found) -> bool:
         """Whether some loop reads step by step what was given, unchanged."""
         tracks = {group.name: group.backward for group in self.wanted.groups}
-        for name, signals in found.signals.items():
-            read = {s: array for s, array in signals.items() if s.startswith(ENTERING)}
-            parts = [array for array in read.values() if array.ndim == 3]
+        for name, read in found.entering.items():
+            parts = [array for array in read if array.ndim == 3]
             whole = [np.concatenate(parts, axis=-1)] if len({part.shape[:2] for part in parts}) == 1 else []
             for source, values in chunk.values.items():
                 for expected in given.readings(source, values):
-                    if any(_equal(a, expected, chunk, tracks.get(name)) for a in (*read.values(), *whole)):
+                    if any(_equal(a, expected, chunk, tracks.get(name)) for a in (*read, *whole)):
                         return True
         return False
 

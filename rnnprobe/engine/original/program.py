@@ -69,7 +69,7 @@ class Program:
             return fed.get(f"{name}:{port}", edge)
         if (name, port) not in self.sources:
             self.sources[name, port] = f"{self.prefix}/source_{len(self.sources)}"
-            self.add(self.sources[name, port], "Placeholder", dtype=ops.outputs(known[name])[port][2])
+            self.add(self.sources[name, port], "Placeholder", dtype=ops.outputs(known[name], self.path)[port][2])
         return self.sources[name, port]
 
 

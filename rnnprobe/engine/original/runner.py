@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
 
 from rnnprobe.cells.layers import signal_shapes
-from rnnprobe.engine.original.arrange import Form, forms
 from rnnprobe.engine.original.axes import separate
-from rnnprobe.engine.original.build import Built
-from rnnprobe.engine.original.copies import Copy, Entry
+from rnnprobe.engine.original.built import Built
+from rnnprobe.engine.original.copies import Copy
 from rnnprobe.engine.original.given import Chunk, Given
-from rnnprobe.engine.original.joining import Found, Joining, Track, in_time
+from rnnprobe.engine.original.holding import hold
+from rnnprobe.engine.original.inlets import Inlets
+from rnnprobe.engine.original.joining import Found, Joining, Track
 from rnnprobe.engine.original.placeholders import Placeholders
 from rnnprobe.engine.original.probing import Probing
 from rnnprobe.engine.original.session import Mismatch, Session
-from rnnprobe.engine.original.wanted import ENTERING
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.view import View
 from rnnprobe.types import Array, Batch, Network
 
-_CLOSE = 1e-5
-_MOST_TRIALS = 48
 _ROOM = 2  # steps that a recorder has room for beyond those that are given
 _MOST_STEPS = 100_000  # of loops with a clock of their own
 
@@ -37,44 +34,32 @@ class Runner:
         copy: the passes through them.
         built: the graph.
         view: of the graph.
-        probing: what else is recorded, where the graph is not run beside rebuilt layers alone.
+        probing: what else is recorded, and where sequences go in.
 
     Raises:
         BadInput: the graph asks for something that nothing shows the meaning of.
     """
 
-    def __init__(self, network: Network, copy: Copy, built: Built, view: View, probing: Probing | None = None) -> None:
+    def __init__(self, network: Network, copy: Copy, built: Built, view: View, probing: Probing) -> None:
         self._network, self._copy, self._built, self._probing = network, copy, built, probing
-        self._given = Given(network, probing.entries if probing and probing.loose else None)
+        self._given = Given(network, probing.entries if probing.loose else None)
         starts = {ref for use in copy.uses.values() for refs in use.starts.values() for ref in refs}
-        self._placeholders = Placeholders(
-            network,
-            starts | (probing.starts if probing else set()),
-            built,
-            view,
-            {**_reaching(network, copy, view), **(probing.owners if probing else {})},
-        )
-        self._session = Session(built)
-        self._forms: dict[Entry, Form] = {}
+        owners = {**_reaching(network, copy, view), **probing.owners}
+        self._placeholders = Placeholders(network, starts | probing.starts, built, view, owners)
+        self._inlets = Inlets(built, self._given, network.checkpoint.path)
         self._ragged = self._placeholders.takes_lengths
-        self._loose = probing is not None and probing.loose
         self._unsure: tuple[str, ...] = ()
-        groups = probing.wanted.groups if probing else []
         self._tracks = [
-            *(Track(one.name, one.direction == "backward", one.cell.states, not self._loose) for one in network.layers),
-            *(Track(one.name, one.backward, one.states, False) for one in groups),
+            *(Track(o.name, o.direction == "backward", o.cell.states, not probing.loose) for o in network.layers),
+            *(Track(one.name, one.backward, one.states, False) for one in probing.wanted.groups),
         ]
         self._backward = any(track.backward for track in self._tracks)
+        self._session = Session(built)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a report has to say of how the graph was run."""
-        found = [
-            f"{entry.source} went into the graph as {form.words}"
-            + ("" if len(entry.roots) == 1 else f", in {len(entry.roots)} tensors, one for each step")
-            for entry, form in self._forms.items()
-        ]
-        return (*found, *self._unsure, *self._placeholders.notes, *self._built.notes)
+        return (*self._inlets.notes, *self._unsure, *self._placeholders.notes, *self._built.notes)
 
     @property
     def told_lengths(self) -> bool:
@@ -93,12 +78,11 @@ class Runner:
         Raises:
             BadInput: no arrangement gives the cells what was given, or the graph does not compute the same twice.
         """
-        choices = [list(self._choices(entry, batch)) for entry in self._built.entries]
+        choices = self._inlets.choices(batch)
         problem, ran = "", []
         for ragged in dict.fromkeys((self._ragged, False)):
-            for chosen in list(product(*choices))[:_MOST_TRIALS]:
-                self._forms = dict(zip(self._built.entries, chosen, strict=True))
-                self._ragged = ragged
+            for forms in choices:
+                self._inlets.forms, self._ragged = forms, ragged
                 try:
                     chunk = next(self._chunks(batch))
                     found = self._run(chunk, {})
@@ -110,9 +94,9 @@ class Runner:
                 elif self._tells(chunk, found):
                     return
                 else:
-                    ran.append((self._forms, ragged))
+                    ran.append((forms, ragged))
         if ran:
-            self._forms, self._ragged = ran[0]
+            self._inlets.forms, self._ragged = ran[0]
             self._unsure = ("nothing shows in which order the graph wants the axes: this is the first that it takes",)
             return
         if self._built.random:
@@ -124,49 +108,9 @@ class Runner:
 
     def _tells(self, chunk: Chunk, found: Found) -> bool:
         """Whether a run shows that the sequences went in as they are wanted."""
-        if self._probing is None or not self._loose or self._probing.reads_given(self._given, chunk, found):
+        if not self._probing.loose or self._probing.reads_given(self._given, chunk, found):
             return True
         return separate(lambda one: self._run(one, {}), chunk, found, self._size(len(chunk.rows)))
-
-    def _choices(self, entry: Entry, batch: Batch) -> Iterator[Form]:
-        """The arrangements of one entry that its static shape allows."""
-        edge = self._built.entries[entry][0]
-        ids = self._takes_ids(edge)
-        one = self._given.chunk(batch, np.flatnonzero(batch.lengths)[:1], 0, 1)
-        values = self._own(entry, self._given.taken(entry.source, one.values[entry.source], ids=ids))
-        width = values.shape[-1] if values.ndim > 2 else 1
-        space = max(values.ndim - 3, 0)
-        found = forms(self._built.shape(edge), width, ids=ids, single=len(entry.roots) > 1, space=space)
-        # What is attended to has no steps of the loop's, by which another order would be told.
-        yield from (form for form in found if not entry.whole or form.axes == ("b", "t", "d"))
-
-    def _own(self, entry: Entry, values: Array) -> Array:
-        """The features that one of several tensors holds, of those side by side in the input.
-
-        Raises:
-            BadInput: nothing shows how many each of them holds.
-        """
-        place, count = entry.beside
-        if count == 1:
-            return values
-        group = sorted(
-            (other for other in self._built.entries if (other.source, other.beside[1]) == (entry.source, count)),
-            key=lambda other: other.beside,
-        )
-        shapes = [self._built.shape(self._built.entries[other][0]) for other in group]
-        known = [shape[-1] if shape else None for shape in shapes]
-        rest = values.shape[-1] - sum(width or 0 for width in known)
-        widths = [rest if width is None else width for width in known]
-        if len(group) != count or known.count(None) > 1 or sum(widths) != values.shape[-1] or min(widths) < 1:
-            raise BadInput(
-                f"can't be run: the {values.shape[-1]} features of {entry.source!r} go into {count} tensors of the "
-                f"graph, and nothing shows which into which",
-                path=self._network.checkpoint.path,
-            )
-        return values[..., sum(widths[:place]) : sum(widths[: place + 1])]
-
-    def _takes_ids(self, edge: str) -> bool:
-        return np.dtype(self._built.dtype(edge)).kind in "iu"
 
     def join(self, batch: Batch) -> Joining:
         """Runs the chunks of a batch; those after a sequence's first start from where the one before it ended."""
@@ -187,7 +131,6 @@ class Runner:
         Raises:
             BadInput: it does not take it.
         """
-        assert self._probing is not None
         if self._placeholders.takes_lengths:
             names = ", ".join(self._placeholders.lengths)
             raise BadInput(
@@ -211,11 +154,7 @@ class Runner:
 
     def _fixed(self, axis: str) -> int | None:
         """How many sequences (`b`) or steps (`t`) the graph takes, where that is fixed."""
-        sizes = [
-            form.fixed(self._built.shape(self._built.entries[entry][0]), axis)
-            for entry, form in self._forms.items()
-            if axis == "b" or not entry.whole
-        ]
+        sizes = [self._inlets.fixed(axis)]
         if axis == "t":
             sizes.append(self._copy.steps)
         else:
@@ -275,9 +214,7 @@ class Runner:
         size = self._size(count)
         # A graph of a fixed size is given the last sequence again and again.
         filled = np.minimum(np.arange(size), count - 1)
-        feed: dict[str, Any] = {}
-        for entry, form in self._forms.items():
-            feed.update(self._fed(entry, form, chunk.values[entry.source][filled]))
+        feed: dict[str, Any] = dict(self._inlets.feed({name: one[filled] for name, one in chunk.values.items()}))
         feed.update(
             self._placeholders.feed(chunk.lengths[filled], size, {n: own[filled] for n, own in chunk.beside.items()})
         )
@@ -285,58 +222,12 @@ class Runner:
             for state, edge in of.items():
                 zeros = np.zeros((count, *signal_shapes(self._network[name])[state]), self._given.dtype)
                 feed[f"{edge}:0"] = states.get(name, {}).get(state, zeros)[filled]
-        if self._probing:
-            feed.update(self._probing.feed(self._built.given, chunk.rows[filled] + chunk.first))
-        found = self._session.run(
-            feed, chunk.steps + _ROOM if self._probing is None else max(chunk.steps + _ROOM, _MOST_STEPS)
-        )
-        if not self._loose:
-            self._hold(chunk, found)
+        feed.update(self._probing.feed(self._built.given, chunk.rows[filled] + chunk.first))
+        bound = all(track.bound for track in self._tracks)
+        found = self._session.run(feed, chunk.steps + _ROOM if bound else max(chunk.steps + _ROOM, _MOST_STEPS))
+        if not self._probing.loose:
+            hold(self._network, self._copy, self._given, chunk, found)
         return found
-
-    def _fed(self, entry: Entry, form: Form, values: Array) -> dict[str, Array]:
-        names = self._built.entries[entry]
-        taken = self._own(entry, self._given.taken(entry.source, values, ids=self._takes_ids(names[0])))
-        dtype = self._built.dtype(names[0])
-        if entry.whole:
-            taken = self._padded(form, names[0], taken)
-        if len(names) == 1:
-            return {f"{names[0]}:0": form(taken).astype(dtype)}
-        order = names[::-1] if form.turned else names
-        return {f"{name}:0": form(taken[:, k : k + 1]).astype(dtype) for k, name in enumerate(order)}
-
-    def _padded(self, form: Form, edge: str, values: Array) -> Array:
-        """What is attended to, with zeros up to as many steps as its tensor has.
-
-        Raises:
-            Mismatch: it has more.
-        """
-        steps = form.fixed(self._built.shape(edge), "t")
-        if steps is None or steps == values.shape[1]:
-            return values
-        if steps < values.shape[1]:
-            raise Mismatch(f"its graph attends to up to {steps} steps, and {values.shape[1]} were given")
-        return np.pad(values, [(0, 0), (0, steps - values.shape[1]), (0, 0)])
-
-    def _hold(self, chunk: Chunk, found: Found) -> None:
-        """Holds what entered the cells against what was given."""
-        known = {layer.name for layer in self._network.layers}
-        for layer in self._network.layers:
-            signals = found.signals[layer.name]
-            names = [f"{ENTERING}{place})" for place in range(len(self._copy.uses[layer.name].inputs[0]))]
-            parts = [signals[name][:, : len(chunk.rows)] for name in names if name in signals]
-            if known & set(layer.feed.sources):
-                continue
-            if len(parts) != len(names):
-                raise Mismatch(f"what enters {layer.name} in its graph can't be recorded and held against the input")
-            expected = self._given.entering(layer, chunk).swapaxes(0, 1)
-            entered = np.concatenate(parts, axis=-1)
-            timed = in_time(entered, chunk.lengths, layer.direction == "backward")
-            valid = np.arange(chunk.steps)[:, None] < chunk.lengths[None, :]
-            room = np.full((chunk.steps, *timed.shape[1:]), np.nan)
-            room[: len(timed)] = timed[: chunk.steps]
-            if room.shape != expected.shape or not np.allclose(room[valid], expected[valid], _CLOSE, _CLOSE):
-                raise Mismatch(f"what enters {layer.name} in its graph is not what was given for it")
 
 
 def _reaching(network: Network, copy: Copy, view: View) -> dict[str, str]:
@@ -352,7 +243,7 @@ def _reaching(network: Network, copy: Copy, view: View) -> dict[str, str]:
 def _alike(one: Found, other: Found) -> bool:
     """Whether two runs gave the same."""
     return all(
-        np.array_equal(array, other.signals[name][signal], equal_nan=True)
-        for name, signals in one.signals.items()
-        for signal, array in signals.items()
+        np.array_equal(array, again, equal_nan=True)
+        for name in one.names
+        for array, again in zip(one.along(name), other.along(name), strict=True)
     )

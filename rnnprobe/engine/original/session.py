@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rnnprobe.engine.original.build import Built, Fetch
+from rnnprobe.engine.original.built import Built, Fetch
 from rnnprobe.engine.original.joining import Found
 from rnnprobe.errors import OutOfResources
 from rnnprobe.types import Array
@@ -49,10 +49,11 @@ class Session:
         if built.limit:
             fed[f"{built.limit}:0"] = room
         wanted = {name: {s: list(f.edges) for s, f in of.items()} for name, of in built.signals.items()}
-        outcomes = {name: _edge(edge) for name, edge in built.outcomes.items()}
-        fetches = (_named(wanted), _named(built.finals), _named(built.initials), outcomes)
+        entering = {name: [list(one.edges) for one in of] for name, of in built.entering.items()}
+        lengths = {name: list(one.edges) for name, one in built.lengths.items()}
+        every = (wanted, entering, lengths, built.finals, built.initials, built.outcomes)
         try:
-            got, left, begun, come = self._session.run(fetches, fed)
+            got, entered, counted, left, begun, come = self._session.run(tuple(map(_named, every)), fed)
         except tf.errors.ResourceExhaustedError as exc:
             raise OutOfResources("the original graph asks for more memory than there is") from exc
         except (tf.errors.OpError, ValueError, TypeError) as exc:
@@ -60,7 +61,17 @@ class Session:
         signals = {
             name: {s: _steps(built.signals[name][s], arrays) for s, arrays in of.items()} for name, of in got.items()
         }
-        return Found(signals, left, begun, {name: _floats(array) for name, array in come.items()})
+        return Found(
+            signals,
+            _ends(left),
+            _ends(begun),
+            {name: _floats(array) for name, array in come.items()},
+            {
+                name: [_steps(*one) for one in zip(built.entering[name], of, strict=True)]
+                for name, of in entered.items()
+            },
+            {name: _steps(built.lengths[name], arrays) for name, arrays in counted.items()},
+        )
 
 
 def _first_line(exc: Exception) -> str:
@@ -69,23 +80,33 @@ def _first_line(exc: Exception) -> str:
     return next((line for line in lines if line and not line.endswith(":")), type(exc).__name__)
 
 
-def _named(wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Edges as a session wants them."""
-    return {name: {s: _edge(edges) for s, edges in of.items()} for name, of in wanted.items()}
-
-
-def _edge(edge: Any) -> Any:
-    if isinstance(edge, list):
-        return [_edge(one) for one in edge]
-    return edge if ":" in edge else f"{edge}:0"
+def _named(wanted: Any) -> Any:
+    """Edges, in dicts and lists, as a session wants them."""
+    if isinstance(wanted, Mapping):
+        return {name: _named(of) for name, of in wanted.items()}
+    if isinstance(wanted, list):
+        return [_named(one) for one in wanted]
+    return wanted if ":" in wanted else f"{wanted}:0"
 
 
 def _steps(fetch: Fetch, arrays: list[Array]) -> Array:
     """`[step, rows, …]`, the columns that were asked for."""
-    whole: Array = arrays[0] if fetch.whole else np.stack(arrays)
-    if fetch.tap.blocks > 1:
-        whole = np.split(whole, fetch.tap.blocks, axis=-1)[fetch.tap.block]
-    return whole
+    pieces = fetch.tap.pieces
+    found = []
+    for place, tap in enumerate(pieces):
+        own = arrays[place :: len(pieces)]
+        whole: Array = own[0] if fetch.whole else np.stack(own)
+        found.append(np.split(whole, tap.blocks, axis=-1)[tap.block] if tap.blocks > 1 else whole)
+    return _stacked(found)
+
+
+def _ends(found: Mapping[str, Mapping[str, list[Array]]]) -> dict[str, dict[str, Array]]:
+    return {name: {state: _stacked(arrays) for state, arrays in of.items()} for name, of in found.items()}
+
+
+def _stacked(pieces: list[Array]) -> Array:
+    """Several along the last axis but one; a single one as it is."""
+    return np.stack(pieces, axis=-2) if len(pieces) > 1 else pieces[0]
 
 
 def _floats(array: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,11 +15,6 @@ from rnnprobe.recover.graph.patterns import label
 from rnnprobe.recover.graph.targets import Target, Targets
 from rnnprobe.recover.graph.view import Ref
 from rnnprobe.types import Checkpoint
-
-LENGTHS = "(lengths)"
-"""The signal that holds how many steps a recurrence has made of each sequence; never shown."""
-ENTERING = "(x"
-"""What the names of signals begin with that are what enters a step; never shown."""
 
 Kind: TypeAlias = Literal["state", "output", "inner"]
 
@@ -34,6 +29,8 @@ class Group:
         spots: signal → where it is.
         kinds: signal → what it is.
         initial: state → where what it starts from is.
+        entering: where what its loop reads of sequences at each step is.
+        lengths: where it is said how many steps it has made of each sequence, if anywhere.
         whole: one op computes all steps; its tensors hold them all.
     """
 
@@ -42,7 +39,14 @@ class Group:
     spots: dict[str, Spot] = field(default_factory=dict)
     kinds: dict[str, Kind] = field(default_factory=dict)
     initial: dict[str, Spot] = field(default_factory=dict)
+    entering: Sequence[Spot] = ()
+    lengths: Spot | None = None
     whole: bool = False
+
+    @property
+    def every(self) -> list[Spot]:
+        """Where everything is that is recorded at each step."""
+        return [*self.spots.values(), *self.entering, *([self.lengths] if self.lengths is not None else [])]
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -55,7 +59,7 @@ class Group:
         return self.target.recurrence.direction == "backward"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """All of it.
 
@@ -68,27 +72,29 @@ class Wanted:
         notes: what a report should say.
     """
 
-    groups: list[Group] = field(default_factory=list)
-    outcomes: dict[str, Spot] = field(default_factory=dict)
-    fed: dict[Spot, Any] = field(default_factory=dict)
-    wild: set[str] = field(default_factory=set)
-    readers: Sequence[Group] = ()
-    notes: list[str] = field(default_factory=list)
+    groups: tuple[Group, ...] = ()
+    outcomes: Mapping[str, Spot] = field(default_factory=dict)
+    fed: Mapping[Spot, Any] = field(default_factory=dict)
+    wild: frozenset[str] = frozenset()
+    readers: tuple[Group, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def wanted(found: Targets, locator: Locator, path: Path, *, named: bool) -> Wanted:
+def wanted(found: Targets, locator: Locator, path: Path, fed: Mapping[Spot, Any], *, named: bool) -> Wanted:
     """Where everything is that is wanted.
 
     Args:
         found: what is wanted, of the locator's view.
         locator: of the graph.
         path: of the checkpoint.
+        fed: the tensors that the user feeds, and what with.
         named: recurrences were asked for by name, so that none is left out.
 
     Raises:
         BadInput: something can't be had, by name.
     """
-    made = Wanted(notes=list(found.notes))
+    groups: list[Group] = []
+    notes = list(found.notes)
     for name, target in found.recurrences.items():
         group = _group(name, target, locator, path, found.wild)
         lost = [signal for signal in (*target.states, *target.outputs) if signal not in group.spots]
@@ -96,23 +102,23 @@ def wanted(found: Targets, locator: Locator, path: Path, *, named: bool) -> Want
             what = f"{name} lies inside of {target.recurrence.inside or 'a function'}, where nothing can be recorded"
             if named or target.inner:
                 raise BadInput(what, path=path)
-            made.notes.append(f"{what}: it is left out")
+            notes.append(f"{what}: it is left out")
             continue
         if lost:
-            made.notes.append(f"{', '.join(lost)} of {name} can't be recorded where it is computed")
-        made.groups.append(group)
+            notes.append(f"{', '.join(lost)} of {name} can't be recorded where it is computed")
+        groups.append(group)
+    outcomes: dict[str, Spot] = {}
     for tensor, ref in found.outcomes.items():
         spot = locator.find(ref)
         if spot is not None and spot.kind == "graph":
-            made.outcomes[tensor] = spot
-            if ref in found.wild:
-                made.wild.add(tensor)
+            outcomes[tensor] = spot
         elif ref not in found.wild:
             raise _hidden(tensor, path)
-    less = len(found.outcomes) - len(made.outcomes)
+    less = len(found.outcomes) - len(outcomes)
     if less:
-        made.notes.append(f"left out of what the patterns match: {less} tensors that can't be recorded where they are")
-    return made
+        notes.append(f"left out of what the patterns match: {less} tensors that can't be recorded where they are")
+    wild = frozenset(tensor for tensor in outcomes if found.outcomes[tensor] in found.wild)
+    return Wanted(tuple(groups), outcomes, fed, wild, notes=tuple(notes))
 
 
 def _group(name: str, target: Target, locator: Locator, path: Path, wild: Collection[Ref]) -> Group:
@@ -135,48 +141,57 @@ def _group(name: str, target: Target, locator: Locator, path: Path, wild: Collec
         elif kind == "inner" and ref not in wild:
             raise _hidden(label(locator.view, ref), path)
     if group.spots:
-        group.spots.update(_read(target, locator))
+        group.entering = _read(target, locator)
     if loop is not None and target.lengths is not None:
-        spot = locator.following(loop, target.lengths)
-        if spot is not None:
-            group.spots[LENGTHS] = spot
+        group.lengths = locator.following(loop, target.lengths)
     return group
 
 
-def _read(target: Target, locator: Locator) -> dict[str, Spot]:
+def _read(target: Target, locator: Locator) -> list[Spot]:
     """What a loop reads of sequences at each step."""
-    spots = {f"{ENTERING}{number})": locator.find(ref) for number, (ref, _) in enumerate(target.reads)}
-    return {name: spot for name, spot in spots.items() if spot is not None and spot.kind != "graph"}
+    spots = [locator.find(ref) for ref, _ in target.reads]
+    return [spot for spot in spots if spot is not None and spot.kind != "graph"]
 
 
-def reading(found: Sequence[Target], locator: Locator) -> list[Group]:
+def reading(found: Sequence[Target], locator: Locator) -> tuple[Group, ...]:
     """Groups of nothing but what loops read."""
-    groups = [Group(f"({one.recurrence.name})", one, _read(one, locator)) for one in found]
-    return [group for group in groups if group.spots]
+    groups = [Group(f"({one.recurrence.name})", one, entering=_read(one, locator)) for one in found]
+    return tuple(group for group in groups if group.entering)
 
 
-def runnable(made: Wanted, checkpoint: Checkpoint, numbers: Collection[str], *, named: bool) -> None:
-    """Leaves out what was not asked for by name and needs an operation that is not run; a note names it.
+def recorded(made: Wanted, record: Mapping[str, Collection[str]] | None) -> Wanted:
+    """Of what recurrences compute besides states and outputs, only what `record` (layer → signals; None: all) names."""
+    if record is None:
+        return made
+    groups = []
+    for group in made.groups:
+        kept = {n: kind for n, kind in group.kinds.items() if kind != "inner" or n in record.get(group.name, ())}
+        groups.append(replace(group, kinds=kept, spots={name: group.spots[name] for name in kept}))
+    return replace(made, groups=tuple(groups))
+
+
+def runnable(made: Wanted, checkpoint: Checkpoint, numbers: Collection[str], *, named: bool) -> Wanted:
+    """Without what was not asked for by name and needs an operation that is not run; a note names it.
 
     Args:
-        made: is changed.
+        made: what is wanted.
         checkpoint: with its graph.
         numbers: the names of its nodes.
         named: recurrences were asked for by name.
     """
     fed = placeholder_names([spot.edge for spot in made.fed], numbers)
-    for group in () if named else list(made.groups):
-        refusal = _refusal(checkpoint, group.spots.values(), fed)
-        if refusal:
-            made.groups.remove(group)
-            made.notes.append(f"{group.name} is left out: {refusal}")
-    if not made.wild or not _refusal(checkpoint, [made.outcomes[name] for name in made.wild], fed):
-        return
-    for name in sorted(made.wild):
-        refusal = _refusal(checkpoint, [made.outcomes[name]], fed)
-        if refusal:
-            del made.outcomes[name]
-            made.notes.append(f"{name} is left out: {refusal}")
+    refused: dict[str, str] = {}
+    for group in () if named else made.groups:
+        refused[group.name] = _refusal(checkpoint, group.every, fed)
+    groups = tuple(group for group in made.groups if not refused.get(group.name))
+    outcomes = dict(made.outcomes)
+    if made.wild and _refusal(checkpoint, [outcomes[name] for name in made.wild], fed):
+        for name in sorted(made.wild):
+            refused[name] = _refusal(checkpoint, [outcomes[name]], fed)
+            if refused[name]:
+                del outcomes[name]
+    notes = (f"{name} is left out: {refusal}" for name, refusal in refused.items() if refusal)
+    return replace(made, groups=groups, outcomes=outcomes, notes=(*made.notes, *notes))
 
 
 def _refusal(checkpoint: Checkpoint, spots: Iterable[Spot], fed: Mapping[str, str]) -> str:
@@ -202,8 +217,3 @@ def initial_refs(locator: Locator, groups: Sequence[Group]) -> frozenset[tuple[i
     """The tensors that the states of recurrences start from."""
     view = locator.view
     return frozenset(view.resolve(v.initial) for group in groups for v in group.target.states.values())
-
-
-def visible(signals: Mapping[str, Any]) -> list[str]:
-    """The signals that are shown."""
-    return [name for name in signals if not name.startswith("(")]

@@ -10,6 +10,7 @@ import numpy as np
 from rnnprobe.cells import shapes
 from rnnprobe.cells.layers import defaults
 from rnnprobe.cells.namespace import NumPy
+from rnnprobe.cells.options import COUNTS
 from rnnprobe.cells.shapes import evaluate
 from rnnprobe.cells.slices import assemble
 from rnnprobe.errors import BadInput
@@ -29,19 +30,29 @@ class Equations:
         cell: the cell.
         weights: role → stored tensor.
         sizes: as `rnnprobe.cells.layers.fit` gives them.
+        options: what is known of them already.
 
     Attributes:
-        options: the framework's defaults.
+        options: those that are known, else the framework's defaults.
         signals: those that the weights allow.
         idle: the states that the cell carries and never reads: of a grid's first dimension, which the input replaces.
     """
 
-    def __init__(self, known: Numbers, cell: Cell, weights: Mapping[str, Tensor], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        known: Numbers,
+        cell: Cell,
+        weights: Mapping[str, Tensor],
+        sizes: Mapping[str, int],
+        options: Settings,
+    ) -> None:
         self.cell = cell
-        self.sizes = sizes
+        counts = {name: value for name, value in options.items() if name in COUNTS and isinstance(value, int)}
+        self.sizes = {**counts, **sizes}
         self.options: dict[str, OptionValue] = {
             name: value.value for name, value in defaults(cell).items() if name != "residual"
         }
+        self.options |= {name: value for name, value in options.items() if name in self.options}
         if cell.space is not None:
             self.options |= {name: "same" for name in self.options if name == "padding"}
         self.signals = [signal for signal in cell.signals if not signal.needs or signal.needs in weights]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
@@ -76,6 +76,7 @@ class Evaluator:
         free: how many there are of what the graph leaves open: sequences, steps.
         moved: zeros of more than one axis that states may start from are random instead.
         budget: the work that may be done.
+        still: the nodes whose zeros are none that a state starts from, and stay.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Evaluator:
         free: int = 2,
         moved: bool = True,
         budget: Budget | None = None,
+        still: Collection[int] = (),
     ) -> None:
         self.view = view
         self._variables = variables
@@ -98,6 +100,7 @@ class Evaluator:
         self._positive = positive
         self._free = free
         self._moved = moved
+        self._still = still
         self._budget = Budget() if budget is None else budget
         self._drawn: dict[str, Array | None] = {}
         self._known: dict[Ref, Seen] = {}
@@ -213,7 +216,7 @@ class Evaluator:
     def _start(self, ref: Ref, node: Node, value: Array) -> Array:
         """Zeros that a state may start from are as good as any other numbers, and tell more."""
         zeros = node.op in ("Fill", "ZerosLike", "Const") and value.ndim > 1 and value.dtype.kind == "f"
-        if zeros and self._moved and not value.any():
+        if zeros and self._moved and ref[0] not in self._still and not value.any():
             fresh = self._fresh(ref, value.shape)
             return value if fresh is None else fresh
         return value

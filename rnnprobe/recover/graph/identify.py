@@ -52,7 +52,7 @@ def identify(known: Numbers, owner: int, fits: Sequence[Fit]) -> Identified | No
     """
     best: tuple[tuple[int, int], Fit, Search] | None = None
     for fit in fits:
-        search = Search(known, fit.cell, fit.weights, fit.sizes)
+        search = Search(known, fit.cell, fit.weights, fit.sizes, fit.options)
         steps = search.steps()
         worth = (len(steps), len(fit.weights))
         if steps and (best is None or worth > best[0]):
@@ -77,7 +77,7 @@ def identify(known: Numbers, owner: int, fits: Sequence[Fit]) -> Identified | No
 def _carrying(owner: int, fit: Fit, step: Step) -> Application:
     """A step with the states that tell which steps are one pass: h and c, or the first two that there are."""
     names = sorted(step.states, key=lambda name: (name not in ("h", "c"), name != "h"))
-    pairs = [(step.states[name][0], step.states[name][1].ref) for name in names if step.states[name][1].blocks == 1]
+    pairs = [(step.states[name][0][0], step.states[name][1].ref) for name in names if step.states[name][1].blocks == 1]
     if not pairs:
         return Application(owner, step.node, step.inputs, step.inputs[0], step.signals[fit.cell.emits].ref)
     return Application(owner, step.node, step.inputs, *pairs[0], c=pairs[1] if len(pairs) > 1 else None)
@@ -99,15 +99,15 @@ def _application(owner: int, fit: Fit, step: Step) -> Application:
     """A step as the readers of `cell` give it."""
     name = "h" if "h" in step.states else fit.cell.emits
     new = step.signals[name]
-    old = step.states.get(name) or next(iter(step.states.values()), (step.inputs[0], new))
+    old = step.states.get(name) or next(iter(step.states.values()), (step.inputs[:1], new))
     c = step.states.get("c")
-    pair = (c[0], c[1].ref) if c is not None and c[1].blocks == 1 else None
+    pair = (c[0][0], c[1].ref) if c is not None and c[1] == Tap(c[1].ref) else None
     apart = {name, "c"} if pair is not None else {name}
     return Application(
         owner,
         step.node,
         step.inputs,
-        old[0],
+        old[0][0],
         new.ref,
         pair,
         dict(step.options),
@@ -118,7 +118,7 @@ def _application(owner: int, fit: Fit, step: Step) -> Application:
 
 
 def _use(view: View, number: int, run: Run, steps: Sequence[Step]) -> Use:
-    carried = {name: old for name, (old, _) in steps[0].states.items()}
+    carried = {name: Tap(old[0], beside=tuple(map(Tap, old[1:]))) for name, (old, _) in steps[0].states.items()}
     return Use(
         number,
         tuple(step.inputs for step in steps),
@@ -131,6 +131,6 @@ def _use(view: View, number: int, run: Run, steps: Sequence[Step]) -> Use:
 
 def _starts(view: View, name: str, steps: Sequence[Step]) -> tuple[Ref, ...]:
     """The tensors that a state comes from, besides the steps themselves."""
-    made: set[Tap] = {step.states[name][1] for step in steps if name in step.states}
-    ends, _ = behind(view, steps[0].states[name][0], {})
-    return tuple(sorted(ends - {tap.ref for tap in made}))
+    made = {piece.ref for step in steps if name in step.states for piece in step.states[name][1].pieces}
+    ends = {end for ref in steps[0].states[name][0] for end in behind(view, ref, {})[0]}
+    return tuple(sorted(ends - made))

@@ -55,8 +55,8 @@ def by_place(
     joined: dict[Ref, list[str]] = {}
     for name in within:
         for use in (use for use in places[name] if home(use) & inside):
-            for state, ref in use.carried.items():
-                at = web.resolve(ref)
+            for state, piece in ((state, piece) for state, tap in use.carried.items() for piece in tap.pieces):
+                at = web.resolve(piece.ref)
                 for _ in range(_DEEPEST):
                     node = web.node(at)
                     if at in own or node.op not in _PARTS:

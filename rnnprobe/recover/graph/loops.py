@@ -242,14 +242,14 @@ class _Surveyor:
     def _unrolled(self, name: str, use: Use) -> Recurrence:
         layer = self.network[name]
         variables = []
-        for number, (state, ref) in enumerate(use.carried.items()):
-            starts = dict.fromkeys(start(self.web, self.variables, ref) for ref in use.starts.get(state, ()))
+        for number, (state, old) in enumerate(use.carried.items()):
+            starts = dict.fromkeys(start(self.web, self.variables, one) for one in use.starts.get(state, ()))
             tap = use.signals[-1].get(state)
             shape = extent(self.web, tap.ref) if tap is not None else None
             kind = dtype(self.web, tap.ref) if tap is not None else ""
             variables.append(
                 LoopVariable(
-                    number, "state", f"{state} of {name}", kind, shape, ", ".join(starts) or "", self._name(ref)
+                    number, "state", f"{state} of {name}", kind, shape, ", ".join(starts) or "", self._name(old.ref)
                 )
             )
         taps = [signals["h"].ref for signals in use.signals if "h" in signals]

@@ -117,7 +117,12 @@ def _reader(value: Array) -> Callable[[slice], Array]:
 
 
 def numbers(
-    view: View, variables: Variables, tensors: Mapping[str, Tensor], weights: Iterable[Tensor], moved: bool = True
+    view: View,
+    variables: Variables,
+    tensors: Mapping[str, Tensor],
+    weights: Iterable[Tensor],
+    moved: bool = True,
+    still: Collection[int] = (),
 ) -> Numbers:
     """Evaluates nothing yet: values are computed as they are asked for.
 
@@ -127,14 +132,15 @@ def numbers(
         tensors: what is stored.
         weights: the weights of the layers sought, where they are joined of several stored tensors.
         moved: zeros that states may start from are random instead.
+        still: the nodes whose zeros are none of these.
     """
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     shapes.update({tensor.name: tensor.shape for tensor in weights if not tensor.pieces})
     free, budget = _free(view), Budget()
-    draws = tuple(Evaluator(view, variables, shapes, *scales, free, moved, budget) for scales in SCALES)
+    draws = tuple(Evaluator(view, variables, shapes, *scales, free, moved, budget, still) for scales in SCALES)
     found = Numbers(view, variables, draws, budget)
     _connect(found)
-    _classify(found, moved)
+    _classify(found, moved, still)
     _attach(found, shapes)
     return found
 
@@ -185,10 +191,14 @@ def _connect(found: Numbers) -> None:
             place += 1
 
 
-def _classify(found: Numbers, moved: bool) -> None:
+def _classify(found: Numbers, moved: bool, still: Collection[int]) -> None:
     """Marks what depends on more than variables."""
     found.dynamic = [False] * len(found.view.nodes)
-    front = [number for number, node in enumerate(found.view.nodes) if _starts(found, number, node, moved)]
+    front = [
+        number
+        for number, node in enumerate(found.view.nodes)
+        if _starts(found, number, node, moved and number not in still)
+    ]
     while front:
         at = front.pop()
         if not found.dynamic[at]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
@@ -13,7 +13,7 @@ from rnnprobe.recover.graph.runs import Run, behind
 from rnnprobe.recover.graph.unnamed import proposals
 from rnnprobe.recover.graph.view import Ref
 from rnnprobe.recover.graph.wrapped import own, unwrap
-from rnnprobe.types import Candidate, Cell, Checkpoint, Layer, Network, Tensor
+from rnnprobe.types import Candidate, Cell, Checkpoint, Layer, Network, OptionValue, Tensor
 
 _KERNELS = ("gates_kernel", "kernel")
 # The cells whose use is read here, by the equations that it is held against; the plainest first.
@@ -31,11 +31,12 @@ _BY_USE = ("basic_rnn", "basic_lstm", "lstm", "gru", *_FAMILIES["conv"])
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A cell that some weights would be, by their shapes."""
+    """A cell that some weights would be, by their shapes; `options`: those that are known already."""
 
     cell: Cell
     weights: Mapping[str, Tensor]
     sizes: Mapping[str, int]
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

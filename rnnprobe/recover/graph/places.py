@@ -44,9 +44,9 @@ def uses(
 def _use(number: int, run: Run, applications: Sequence[Application]) -> Use:
     steps = [applications[step] for step in run.steps]
     first = steps[0]
-    carried, starts = {"h": first.h_in}, {"h": run.initial}
+    carried, starts = {"h": Tap(first.h_in)}, {"h": run.initial}
     if first.c is not None:
-        carried["c"], starts["c"] = first.c[0], run.initial_c
+        carried["c"], starts["c"] = Tap(first.c[0]), run.initial_c
     return Use(
         number,
         tuple(step.inputs for step in steps),

@@ -9,7 +9,7 @@ with these options, and each signal is the tensor that has its value. No cell ne
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -19,7 +19,7 @@ from rnnprobe.recover.graph.equations import Equations, formulas
 from rnnprobe.recover.graph.numbers import SCALES, Numbers
 from rnnprobe.recover.graph.settings import Settings, beginnings, choices, searched
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref
-from rnnprobe.recover.graph.ways import MOST_TRIES, NOWHERE, Taken, Ways
+from rnnprobe.recover.graph.ways import MOST_TRIES, NOWHERE, Old, Taken, Ways
 from rnnprobe.types import Array, Cell, OptionValue, Tap, Tensor
 
 _REACHES = (150, 900)  # nodes behind and ahead of a kernel's product that are looked at, and looked at next
@@ -34,14 +34,14 @@ class Step:
     Attributes:
         node: where a kernel meets its input.
         inputs: what enters, side by side.
-        states: state → the tensor as the step reads it, and the new one.
+        states: state → the tensor as the step reads it, or those that are stacked, and the new one.
         signals: signal → where it is, the states among them.
         options: those with which the cell computes what the graph does.
     """
 
     node: int
     inputs: tuple[Ref, ...]
-    states: Mapping[str, tuple[Ref, Tap]]
+    states: Mapping[str, tuple[Old, Tap]]
     signals: Mapping[str, Tap]
     options: Mapping[str, OptionValue]
 
@@ -54,17 +54,25 @@ class Search:
         cell: the cell that is tried.
         weights: role → stored tensor.
         sizes: as `rnnprobe.cells.layers.fit` gives them.
+        options: what is known of them already.
 
     Attributes:
         unread: how many of the places where a kernel is used are none of the steps found.
     """
 
-    def __init__(self, known: Numbers, cell: Cell, weights: Mapping[str, Tensor], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        known: Numbers,
+        cell: Cell,
+        weights: Mapping[str, Tensor],
+        sizes: Mapping[str, int],
+        options: Settings,
+    ) -> None:
         self.known = known
         self.cell = cell
         self.weights = weights
         self.unread = 0
-        self._equations = Equations(known, cell, weights, sizes)
+        self._equations = Equations(known, cell, weights, sizes, options)
         self._ways = Ways(known, self._equations)
         self._steps: list[Step] = []
         self._done = not self._equations.usable
@@ -106,8 +114,9 @@ class Search:
         self._steps.append(step)
         for name, (_, new) in step.states.items():
             self._ways.remember(name, new)
-        first = {ref[0] for ref in (*step.inputs, *(old for old, _ in step.states.values()))}
-        self._absorbed |= between(self.known, first, [tap.ref for tap in step.signals.values()])
+        first = {ref[0] for ref in (*step.inputs, *(ref for old, _ in step.states.values() for ref in old))}
+        made = [piece.ref for tap in step.signals.values() for piece in tap.pieces]
+        self._absorbed |= between(self.known, first, made)
 
     # One place ---------------------------------------------------------------------------------------------------
 
@@ -129,7 +138,7 @@ class Search:
 
     def _tries(self, place: int, near: Around) -> Iterator[Taken]:
         """The ways to take input and states that give any signal at all, with the options to begin with."""
-        states = self._ways.states(near)
+        states = self._ways.states(place, near)
         if not all(states):
             return
         entering = list(self._ways.entering(place, near))
@@ -143,7 +152,7 @@ class Search:
                     return
 
     def _with(
-        self, options: Settings, near: Around, entering: Sequence[tuple[Ref, ...]], states: Sequence[Sequence[Ref]]
+        self, options: Settings, near: Around, entering: Sequence[tuple[Ref, ...]], states: Sequence[Sequence[Old]]
     ) -> Iterator[Taken]:
         ways = ((inputs, chosen) for chosen in self._ways.arranged(states) for inputs in entering)
         for inputs, chosen in islice(ways, MOST_TRIES):
@@ -167,7 +176,7 @@ class Search:
         known = self._last[1]
         if len(known) < draws:
             x = self._ways.joined(taken.inputs)
-            old = [x if ref == NOWHERE else self.known.values(ref) for ref in taken.states]
+            old = [x if state == NOWHERE else self._ways.old(state) for state in taken.states]
             states = {name: value for name, value in zip(self.cell.states, old, strict=True) if value is not None}
             more = None if x is None else self._equations.computed(x, states, options, range(len(known), draws))
             if more is None:
@@ -184,7 +193,16 @@ class Search:
         self, near: Around, signals: Sequence[Mapping[str, Array]], name: str, wanted: Collection[Ref] = ()
     ) -> Tap | None:
         values = [np.asarray(one[name]) for one in signals if name in one]
-        return near.pool.find(values, wanted) if len(values) == len(signals) else None
+        if len(values) != len(signals):
+            return None
+        found = near.pool.find(values, wanted)
+        # Of a signal with windows, each may have a tensor of its own.
+        if found is None and values[0].ndim > 2 and self.cell.space is None:
+            pieces = [near.pool.find([one[..., k, :] for one in values], wanted) for k in range(values[0].shape[-2])]
+            known = [piece for piece in pieces if piece is not None]
+            if known and len(known) == len(pieces):
+                found = replace(known[0], beside=tuple(known[1:]))
+        return found
 
     # Options -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +238,7 @@ class Search:
 
     def _made(self, place: int, taken: Taken, held: Mapping[str, Tap], options: Settings) -> Step:
         old = dict(zip(self.cell.states, taken.states, strict=True))
-        states = {name: (ref, held[name]) for name, ref in old.items() if ref != NOWHERE}
+        states = {name: (state, held[name]) for name, state in old.items() if state != NOWHERE}
         return Step(place, taken.inputs, states, held, {**options, **self._counted(states)})
 
     @property
@@ -233,42 +251,50 @@ class Search:
         found = {}
         old = dict(zip(self.cell.states, taken.states, strict=True))
         for signal in self._equations.signals:
-            wanted = self._made_of(old[signal.name]) if signal.kind == "state" else set()
+            wanted = self._all_made_of(old[signal.name]) if signal.kind == "state" else set()
             tap = self._find(near, signals, signal.name, wanted)
             if tap is not None:
                 found[signal.name] = tap
             elif signal.kind == "state" or signal.name == self.cell.emits:
                 return None
         # Behind a place lie the steps before it, which are as good a use of the cell, and another.
-        if not any(tap.ref[0] in near.reached for tap in found.values()):
+        if not any(piece.ref[0] in near.reached for tap in found.values() for piece in tap.pieces):
             return None
         # Several states may start from one tensor of zeros.
-        ways = {ref: [found[name] for name in old if old[name] == ref] for ref in old.values()}
-        return found if all(any(self._goes_on(ref, new) for new in ways[ref]) for ref in ways) else None
+        ways = {state: [found[name] for name in old if old[name] == state] for state in old.values()}
+        return found if all(any(self._goes_on(state, new) for new in ways[state]) for state in ways) else None
 
-    def _goes_on(self, old: Ref, new: Tap) -> bool:
-        """Whether a new state is what comes back as the old one.
+    def _goes_on(self, old: Old, new: Tap) -> bool:
+        """Whether a new state is what comes back as the old one, each of what is stacked as its own."""
+        if old == NOWHERE:
+            return True
+        same = len(old) == len(new.pieces)
+        return same and all(self._comes_back(ref, piece) for ref, piece in zip(old, new.pieces, strict=True))
+
+    def _comes_back(self, old: Ref, new: Tap) -> bool:
+        """Likewise, of one tensor.
 
         Of steps that are written out, only a state that enters a product as it is says so: its new value does, too.
         """
-        if old == NOWHERE:
-            return True
         if comes_from(self.known, old, {LOOP_VARIABLE}):
             return new.ref in self._made_of(old)
         places = set(self._places())
         later = any(self.known.rank[place] > self.known.rank[new.ref[0]] for place in places)
         return not (later and reaches(self.known, old, places)) or reaches(self.known, new.ref, places)
 
+    def _all_made_of(self, old: Old) -> set[Ref]:
+        return {ref for piece in old for ref in self._made_of(piece)}
+
     def _made_of(self, old: Ref) -> set[Ref]:
         if old not in self._sources:
             self._sources[old] = sources(self.known, old)
         return self._sources[old]
 
-    def _counted(self, states: Mapping[str, tuple[Ref, Tap]]) -> dict[str, OptionValue]:
+    def _counted(self, states: Mapping[str, tuple[Old, Tap]]) -> dict[str, OptionValue]:
         """The options that are sizes of states, which no weight has."""
         found: dict[str, OptionValue] = {}
         for signal in self.cell.signals:
-            value = self.known.values(states[signal.name][0]) if signal.name in states else None
+            value = self._ways.old(states[signal.name][0]) if signal.name in states else None
             if value is not None:
                 names = formulas(signal)
                 extent = value[0].shape[value[0].ndim - len(names) :]

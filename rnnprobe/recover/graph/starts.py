@@ -37,8 +37,10 @@ def started(layers: Iterable[Layer], places: Mapping[str, Sequence[Use]], view: 
 def _left(view: View, name: str, use: Use) -> Iterator[tuple[Ref, tuple[str, str]]]:
     """The tensors that a pass leaves its states in."""
     for state, carried in use.carried.items():
+        if carried.beside:
+            continue
         if use.looped:
-            for consumer, _ in view.consumers(view.resolve(carried)):
+            for consumer, _ in view.consumers(view.resolve(carried.ref)):
                 if view.nodes[consumer].op in _EXITS:
                     yield (consumer, 0), (name, state)
         elif not use.fused:
@@ -50,6 +52,8 @@ def _left(view: View, name: str, use: Use) -> Iterator[tuple[Ref, tuple[str, str
 def _begins(view: View, use: Use) -> Iterator[tuple[str, Ref]]:
     """State → the tensor that the first step of a pass reads."""
     for state, carried in use.carried.items():
-        at = view.resolve(carried)
+        if carried.beside:
+            continue
+        at = view.resolve(carried.ref)
         node = view.node(at)
         yield state, view.input(node, 0) if use.looped and node.op == LOOP_VARIABLE else at

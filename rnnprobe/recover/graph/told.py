@@ -6,12 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rnnprobe.cells.layers import defaults
+from rnnprobe.cells.options import FREQUENCY_WINDOWS
 from rnnprobe.recover.graph.budget import Exhausted
 from rnnprobe.recover.graph.cell import Application, Reader
 from rnnprobe.recover.graph.identify import Identified, identify
 from rnnprobe.recover.graph.numbers import numbers
 from rnnprobe.recover.graph.owners import Fit, Owner
 from rnnprobe.recover.graph.runs import Run
+from rnnprobe.recover.graph.windows import beginnings
 from rnnprobe.types import Layer, Tensor, Use
 
 
@@ -53,8 +55,10 @@ def told(
     made = Told()
     if not wanted:
         return made
-    weights = [tensor for fits in wanted.values() for fit in fits for tensor in fit.weights.values()]
-    known = numbers(reader.view, reader.variables, tensors, weights)
+    tried = [fit for fits in wanted.values() for fit in fits]
+    weights = [tensor for fit in tried for tensor in fit.weights.values()]
+    swept = [tensor for fit in tried if FREQUENCY_WINDOWS.name in fit.options for tensor in fit.weights.values()]
+    known = numbers(reader.view, reader.variables, tensors, weights, still=beginnings(reader, swept))
     for number, fits in wanted.items():
         try:
             got = identify(known, number, fits)
@@ -88,7 +92,8 @@ def _wanted(owners: Sequence[Owner], settled: Collection[int], read: Collection[
             layer = owner.layer
             # What is attended to is no input of a step: `attending` follows it.
             if number not in read and layer.cell.attend is None:
-                found[number] = (Fit(layer.cell, layer.weights, layer.sizes),)
+                shown = {name: value.value for name, value in layer.options.items() if value.evidence == "graph"}
+                found[number] = (Fit(layer.cell, layer.weights, layer.sizes, shown),)
         elif owner.scope not in done and not owner.proposed:
             number = first.setdefault(owner.scope, number)
             found[number] = found.get(number, ()) + owner.fits

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
+from typing import TypeAlias
 
 import numpy as np
 
-from rnnprobe.recover.graph.around import READS, Around, behind, comes_from
+from rnnprobe.recover.graph.around import READS, Around, behind, comes_from, sources
 from rnnprobe.recover.graph.equations import Equations
 from rnnprobe.recover.graph.numbers import Numbers, matches, sampled
 from rnnprobe.recover.graph.settings import Settings
@@ -16,7 +17,9 @@ from rnnprobe.recover.graph.values import joins
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref
 from rnnprobe.types import Array, Signal, Tap
 
-NOWHERE = (0, 0)
+Old: TypeAlias = tuple[Ref, ...]
+"""A state as a step reads it: a tensor, or several stacked along the last axis but one."""
+NOWHERE: Old = ((0, 0),)
 """Stands for a state that the cell never reads."""
 
 MOST_TRIES = 1000
@@ -38,7 +41,7 @@ class Taken:
     """A way to take input and states, and how well it fits with these options."""
 
     inputs: tuple[Ref, ...]
-    states: tuple[Ref, ...]
+    states: tuple[Old, ...]
     options: Settings = field(default_factory=dict)
     score: int = 0
     whole: bool = False
@@ -102,40 +105,85 @@ class Ways:
 
     # States ------------------------------------------------------------------------------------------------------
 
-    def states(self, around: Around) -> list[list[Ref]]:
+    def states(self, place: int, around: Around) -> list[list[Old]]:
         """For each state, the tensors that may be it."""
-        return [
-            [NOWHERE] if signal.name in self._equations.idle else self._state(signal, around)
-            for signal in self._equations.cell.signals
-            if signal.kind == "state"
+        signals = [signal for signal in self._equations.cell.signals if signal.kind == "state"]
+        idle = self._equations.idle
+        found: list[list[Old]] = [
+            [NOWHERE] if signal.name in idle else [(ref,) for ref in self._state(signal, around)] for signal in signals
         ]
+        apart = [signal for signal, ways in zip(signals, found, strict=True) if not ways]
+        pieces = iter(self._stacked(apart, place, around))
+        return [ways or next(pieces, []) for ways in found]
 
-    def arranged(self, states: Sequence[Sequence[Ref]]) -> Iterator[tuple[Ref, ...]]:
-        """A tensor for each state: in the order in which they were made, then in any order, then one for several."""
-        held: list[tuple[Ref, ...]] = []
+    def arranged(self, states: Sequence[Sequence[Old]]) -> Iterator[tuple[Old, ...]]:
+        """What each state is: in the order in which they were made, then in any order, then one for several."""
+        held: list[tuple[Old, ...]] = []
         for chosen in islice(product(*states), MOST_TRIES):
-            real = [ref for ref in chosen if ref != NOWHERE]
+            real = [old for old in chosen if old != NOWHERE]
+            pieces = [ref for old in real if len(old) > 1 for ref in old]
+            if len(pieces) > len(set(pieces)):
+                continue
             if real == sorted(set(real)):
                 yield chosen
             else:
                 held.append(chosen)
         yield from sorted(held, key=lambda chosen: len(chosen) - len(set(chosen)))
 
+    def old(self, state: Old) -> tuple[Array, ...] | None:
+        """The values of a state as a step reads it, on every draw."""
+        values = [self._known.values(ref) for ref in state]
+        held = [value for value in values if value is not None]
+        if len(held) != len(values):
+            return None
+        return tuple(np.stack(one, axis=-2) for one in zip(*held, strict=True)) if len(held) > 1 else held[0]
+
     def _state(self, signal: Signal, around: Around) -> list[Ref]:
         """The tensors that could be a state: what an earlier step made, what a loop carries, else what is given."""
-        width = self._equations.extent(signal)
+        return self._passed((signal.name,), self._equations.extent(signal), around)
+
+    def _passed(self, names: Sequence[str], width: tuple[int | None, ...], around: Around) -> list[Ref]:
         fitting: dict[tuple[object, ...], Ref] = {}
         for ref in around.behind:
             value = around.pool.values.get(ref)
             if value is not None and _fits(value[0].shape, width):
                 fitting.setdefault(self._known.key(ref), ref)
         found = list(fitting.values())
-        passed = [ref for ref in found if self._was_made(signal.name, around.pool.values[ref])]
+        passed = [ref for ref in found if any(self._was_made(name, around.pool.values[ref]) for name in names)]
         carried = [ref for ref in found if ref not in passed and comes_from(self._known, ref, {LOOP_VARIABLE})]
         return passed + carried or [ref for ref in found if comes_from(self._known, ref, _GIVEN)] or found
 
+    def _stacked(self, signals: Sequence[Signal], place: int, around: Around) -> list[list[Old]]:
+        """For each state of which every window has a tensor of its own, those that may be it, first to last.
+
+        They are the nearest that could be, as many as all states have, in the order in which they were made: of each
+        window all states, of each state all windows, or something between, as where a second sweep follows a first.
+        """
+        extents = {self._equations.extent(signal) for signal in signals}
+        count, *width = extents.pop() if len(extents) == 1 else (None,)
+        if not width or count is None or count < 2:
+            return []
+        # What meets the kernel is a window of what enters beside the state.
+        parts = [part for ref in self._known.before[place] for part in joins(self._known.view, ref)[:1]]
+        entered = {ref for part in parts for ref in sources(self._known, part)}
+        passed = self._passed([signal.name for signal in signals], tuple(width), around)
+        near = [ref for ref in passed if entered.isdisjoint(sources(self._known, ref))][: len(signals) * count]
+        if len(near) < len(signals) * count:
+            return []
+        refs = sorted(near, key=lambda ref: (self._known.rank[ref[0]], ref))
+        found: list[list[Old]] = [[] for _ in signals]
+        for group in (size for size in range(len(signals), 0, -1) if len(signals) % size == 0):
+            for k, ways in enumerate(found):
+                block = refs[k // group * group * count :][: group * count]
+                ways.append(tuple(block[k % group :: group]))
+        return found
+
     def remember(self, state: str, new: Tap) -> None:
         """Notes what a step that was found makes of a state."""
+        for piece in new.pieces:
+            self._remember(state, piece)
+
+    def _remember(self, state: str, new: Tap) -> None:
         value = self._known.values(new.ref)
         if value is not None:
             width = value[0].shape[-1] // new.blocks if new.blocks > 1 else 0

@@ -5,7 +5,7 @@ Where the kernel meets x, a window of x is cut out beside the window's states: `
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +15,11 @@ from rnnprobe.recover.graph.loop_words import extent
 from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, constants
 from rnnprobe.recover.graph.values import Variables, array, joins, named
 from rnnprobe.recover.graph.view import Ref, view
-from rnnprobe.types import Layer, OptionValue
+from rnnprobe.types import Layer, OptionValue, Tensor
 
 _KERNELS = {"kernel": "bias", "kernel_freq": "bias_freq"}
 _BACKWARD = "kernel_freq_bwd"
+_ZEROS = {"Const", "Fill", "ZerosLike"}
 INPUT_SIZE = "input_size"
 
 
@@ -65,6 +66,17 @@ def _options(reader: Reader, layer: Layer) -> dict[str, OptionValue]:
 def _products(reader: Reader, kernel: str) -> Iterator[int]:
     nodes = reader.view.nodes
     return (number for number, node in enumerate(nodes) if not node.hidden and reader.takes(number, kernel))
+
+
+def beginnings(reader: Reader, weights: Iterable[Tensor]) -> set[int]:
+    """The zeros that a sweep over windows begins with, at each step anew: those made where its kernels are used.
+
+    What the states of a layer start from is made outside of its cell's scope.
+    """
+    nodes = reader.view.nodes
+    products = {number for weight in weights for number in _products(reader, weight.name)}
+    scopes = {nodes[number].name.rpartition("/")[0] for number in products} - {""}
+    return {k for k, node in enumerate(nodes) if node.op in _ZEROS and node.name.rpartition("/")[0] in scopes}
 
 
 def _starts(reader: Reader, kernel: str) -> tuple[list[int], int]:

@@ -74,7 +74,9 @@ def main():
             folder = os.path.join(HERE, case.__name__)
             if not os.path.isdir(folder):
                 os.makedirs(folder)
-            np.savez(os.path.join(folder, "data.npz"), source=SOURCE, source_lengths=LENGTHS, **session.run(results, feed))
+            np.savez(
+                os.path.join(folder, "data.npz"), source=SOURCE, source_lengths=LENGTHS, **session.run(results, feed)
+            )
             tf.train.Saver().save(session, os.path.join(folder, "model.ckpt"))
             os.remove(os.path.join(folder, "checkpoint"))
 
