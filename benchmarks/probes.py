@@ -4,8 +4,8 @@
 
 A `dynamic_rnn` over a BasicLSTMCell, by the TensorFlow 1 API (of TensorFlow 2, which needs tf_keras for it). Every
 round runs it once as it is, its outputs and final state fetched, and once with recorders in its loop for h, c and the
-four gates, all of them fetched; whatever else the machine does meets both alike. Printed are medians and their ratio.
-Status 1 if that is over 1.15.
+four gates, all of them fetched; whatever else the machine does meets both alike. Printed are medians and the fastest of
+each, and the ratio of the fastest, which other work on the machine disturbs least. Status 1 if that is over 1.15.
 """
 
 from __future__ import annotations
@@ -83,11 +83,10 @@ def main() -> int:
                 way()
                 if run > 1:
                     times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(found) for name, found in times.items()}
-    for name, median in medians.items():
-        print(f"{name:10s} {1000 * median:8.1f} ms")
-    ratio = medians["recorded"] / medians["as it is"]
-    print(f"ratio      {ratio:8.2f}    goal: at most {GOAL}")
+    for name, found in times.items():
+        print(f"{name:10s} median {1000 * statistics.median(found):8.1f} ms    fastest {1000 * min(found):8.1f} ms")
+    ratio = min(times["recorded"]) / min(times["as it is"])
+    print(f"ratio of the fastest {ratio:.2f}    goal: at most {GOAL}")
     return int(ratio > GOAL)
 
 

@@ -129,7 +129,7 @@ def trace(
     states = None
     if initial_state is not None:
         states = given_states.read(initial_state, run.network.layers, recording.sequences, say=_warn)
-    compared = proof.Compared(run, verify)
+    compared = proof.Compared(run, verify, recording.signals)
     with outputs.collect(recording) as sink:
         for block in compared.over(run.blocks(recording.signals, initial=states, carry=carry)):
             sink.write(block)

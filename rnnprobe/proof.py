@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rnnprobe.analysis import padding
 from rnnprobe.analysis.comparison import Comparer, Comparison, compare
@@ -18,14 +18,21 @@ from rnnprobe.types import Block
 if TYPE_CHECKING:
     from rnnprobe.engine.witness import Witness
 
+Record: TypeAlias = Mapping[str, Collection[str]]
+"""Layer → signals."""
+
 _CHEAP_PRODUCTS = 5e9
 """Multiplications that an original graph may need to be run without being asked for."""
 _CHEAP_VALUES = 16_000_000
 """Values that it may hold at once: it keeps a batch."""
 
 
-def required(run: Run) -> Witness:
+def required(run: Run, record: Record | None = None) -> Witness:
     """What the rebuilt layers are compared with.
+
+    Args:
+        run: of rebuilt layers.
+        record: layer → the signals that are wanted; None: all.
 
     Raises:
         BadInput, Refused: nothing can be, and why.
@@ -41,19 +48,20 @@ def required(run: Run) -> Witness:
     from rnnprobe.engine import witness
 
     refuse_foreign(run.network)
-    return witness.call(run.network, run.batches)
+    return witness.call(run.network, run.batches, record=record)
 
 
-def offered(run: Run) -> tuple[Witness | None, str]:
+def offered(run: Run, record: Record) -> tuple[Witness | None, str]:
     """What the rebuilt layers are compared with unasked, a stored graph that is cheap to run; or why nothing is."""
     reason = "" if run.witness is not None else _costly(run)
     if reason:
         return None, reason
     try:
-        found = required(run)
+        found = required(run, record)
     except (BadInput, Refused) as exc:
         return None, exc.message
     if found.entered is not None and run.witness is None:
+        found.close()
         return None, "the graph makes what enters the layers itself, and other sequences were given for it"
     return found, ""
 
@@ -69,6 +77,7 @@ class Compared:
     Args:
         run: what runs.
         asked: True: compare; False: don't; None: where a stored graph is there and cheap to run.
+        record: layer → the signals that the run yields.
 
     Attributes:
         verification: what came of it, once all blocks have passed (`Recording.verification`).
@@ -77,7 +86,7 @@ class Compared:
         BadInput, Refused: comparing was asked for, and can't be done.
     """
 
-    def __init__(self, run: Run, asked: bool | None) -> None:
+    def __init__(self, run: Run, asked: bool | None, record: Record) -> None:
         self._asked = bool(asked)
         self._witness: Witness | None = None
         self._comparer = Comparer(run.layers, tolerance(run.network))
@@ -86,9 +95,9 @@ class Compared:
             return
         reason = "it was not asked for"
         if asked:
-            self._witness = required(run)
+            self._witness = required(run, record)
         elif asked is None:
-            self._witness, reason = offered(run)
+            self._witness, reason = offered(run, record)
         self.verification = unverified(reason or "the run did not come to its end")
 
     def over(self, blocks: Iterator[Block]) -> Iterator[Block]:
@@ -96,7 +105,10 @@ class Compared:
         if self._witness is None:
             yield from blocks
             return
-        yield from self._comparer.over(blocks, self._witness.blocks, forgiving=not self._asked)
+        try:
+            yield from self._comparer.over(blocks, self._witness.blocks, forgiving=not self._asked)
+        finally:
+            self._witness.close()
         self.verification = verification(self._comparer.comparison, self._witness.notes, self._witness.name)
 
     def settle(self, path: Path) -> None:

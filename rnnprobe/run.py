@@ -107,6 +107,11 @@ class Run:
         states = {**self.initial, **(initial or {})}
         return engine.trace(self.network, self.batches, record, initial=states, carry=carry, outcomes=self.outcomes)
 
+    def close(self) -> None:
+        """Ends the session of an original graph, where one is open; `blocks` does so at its end."""
+        if self.probe is not None:
+            self.probe.close()
+
     @property
     def foreign(self) -> bool:
         """Whether a stored graph is the original, and not Keras."""

@@ -280,7 +280,11 @@ def _grid(name: str, title: str, scopes: tuple[str, ...], directions: Mapping[st
         signals=tuple(
             _signals(order, tuple(directions), ("", _ACROSS), f"{2 * len(directions)} * frequency_windows * units")
         ),
-        options=(*_OPTIONS, *((BACKWARD_SLICE_OFFSET,) if len(directions) > 1 else ())),
+        options=tuple(
+            option
+            for option in (*_OPTIONS, *((BACKWARD_SLICE_OFFSET,) if len(directions) > 1 else ()))
+            if not (coupled and option is FORGET_BIAS)
+        ),
     )
 
 

@@ -134,8 +134,9 @@ def command(
     recording = Recording(run.layers, signals, run.batches, attributes, {}, run.lengths, run.outcomes)
     given = _states(initial_state, run.network.layers, recording.sequences, quiet)
     if dry_run:
+        run.close()
         return _forecast(recording, dtype, as_json)
-    compared = proof.Compared(run, verify)
+    compared = proof.Compared(run, verify, signals)
     blocks = compared.over(run.blocks(signals, initial=given, carry=carry))
     if not quiet:
         blocks = _progress(blocks, recording)

@@ -66,7 +66,7 @@ MISSING = {
 # A convolution sums up to 135 products, in another order than the original; a norm divides by what is small.
 TOLERANCES = {r"conv\dd.*": 1e-5, r"magenta-1.3.1/layer_norm_lstm": 1e-5}
 REFUSED = {
-    r"tf1.[24]/glstm_proj": "the graph that came with the weights does not show how it runs these layers",  # up to TensorFlow 1.6 its input is slices of x
+    r"tf1.[24]/glstm_proj": "does not show how it runs these layers",  # up to TensorFlow 1.6 its input is slices of x
     r"attnwrap_encoded": "'x' has lengths of its own",
 }
 

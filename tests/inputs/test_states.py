@@ -54,8 +54,9 @@ def test_every_cell(cell: Cell, tmp_path: Path) -> None:
             file[f"somewhere/a/b/{state}"] = values
     sources = [given, expected, tmp_path / "s.npz", tmp_path / "named.npz", f"{tmp_path}/s.h5:/somewhere"]
     if len(cell.states) == 1:
-        np.save(tmp_path / "s.npy", given["h"])
-        sources += [given["h"], {"a/b": given["h"]}, {"state": given["h"]}, tmp_path / "s.npy"]
+        (only,) = given.values()
+        np.save(tmp_path / "s.npy", only)
+        sources += [only, {"a/b": only}, {"state": only}, tmp_path / "s.npy"]
     for source in sources:
         same(read(source, layer), expected)
 

@@ -47,8 +47,24 @@ def test_the_graph_shows_the_windows(case):
     assert layer.input_size == width
     assert {name: layer.options[name].value for name in shown} == shown
     assert {layer.options[name].evidence for name in (*shown, "cell_clip")} == {"graph"}
-    coupled = "coupled" in layer.cell.name
-    assert layer.options["forget_bias"].evidence == ("assumed" if coupled else "graph")
+    assert ("forget_bias" in layer.options) is ("coupled" not in layer.cell.name)
+    assert "forget_bias" not in layer.options or layer.options["forget_bias"].evidence == "graph"
+
+
+@EACH
+def test_each_window_is_a_tensor_of_its_own_in_the_graph(case):
+    windows = CASES[case][1]
+    network = rnnprobe.open(FOLDER / case / "model.ckpt")
+    (layer,) = network.layers
+    (use,) = network.places[layer.name]
+    assert use.looped is not case.endswith("timefreq")
+    for step in use.signals:
+        assert step.keys() == {signal.name for signal in layer.cell.signals}
+        assert {name for name, tap in step.items() if len(tap.pieces) == windows} == step.keys() - {"y"}
+        new = [piece for state in layer.cell.states for piece in step[state].pieces]
+        assert len(set(new)) == windows * len(layer.cell.states)
+    carried = [piece for state in layer.cell.states for piece in use.carried[state].pieces]
+    assert len(set(carried)) == windows * len(layer.cell.states)
 
 
 @EACH

@@ -242,18 +242,23 @@ class _Surveyor:
     def _unrolled(self, name: str, use: Use) -> Recurrence:
         layer = self.network[name]
         variables = []
-        for number, (state, old) in enumerate(use.carried.items()):
+        pieces = [(state, k, old.ref) for state, tap in use.carried.items() for k, old in enumerate(tap.pieces)]
+        for number, (state, k, old) in enumerate(pieces):
             starts = dict.fromkeys(start(self.web, self.variables, one) for one in use.starts.get(state, ()))
             tap = use.signals[-1].get(state)
-            shape = extent(self.web, tap.ref) if tap is not None else None
-            kind = dtype(self.web, tap.ref) if tap is not None else ""
+            new = tap.pieces[k].ref if tap is not None else None
+            shape = extent(self.web, new) if new is not None else None
+            kind = dtype(self.web, new) if new is not None else ""
             variables.append(
                 LoopVariable(
-                    number, "state", f"{state} of {name}", kind, shape, ", ".join(starts) or "", self._name(old.ref)
+                    number, "state", f"{state} of {name}", kind, shape, ", ".join(starts) or "", self._name(old)
                 )
             )
-        taps = [signals["h"].ref for signals in use.signals if "h" in signals]
-        members = sorted({tap.ref[0] for signals in use.signals for tap in signals.values()})
+        # Where each window has an h of its own, what is passed on is one tensor of them all.
+        wide = any("h" in signals and signals["h"].beside for signals in use.signals)
+        passed = layer.cell.emits if wide else "h"
+        taps = [signals[passed].ref for signals in use.signals if passed in signals]
+        members = sorted({one.ref[0] for signals in use.signals for tap in signals.values() for one in tap.pieces})
         below = [f"h of {other}" for other, uses in self.places.items() if any(one.number in use.below for one in uses)]
         return Recurrence(
             self.web.node(taps[0]).name.rpartition("/")[0] if taps else layer.scope,
@@ -276,12 +281,13 @@ class _Surveyor:
         """Ops that compute all steps at once, and steps of a block cell that stand in no loop or layer."""
         looped = {number for loop in self.loops for number in loop.members}
         used = {
-            tap.ref[0]
+            one.ref[0]
             for uses in self.places.values()
             for use in uses
             if _is_unrolled(use)
             for signals in use.signals
             for tap in signals.values()
+            for one in tap.pieces
         }
         for number, node in enumerate(self.web.nodes):
             if node.hidden or not (node.op in _FUSED or (node.op in _STEPS and number not in looped | used)):

@@ -262,16 +262,24 @@ class Search:
             return None
         # Several states may start from one tensor of zeros.
         ways = {state: [found[name] for name in old if old[name] == state] for state in old.values()}
-        return found if all(any(self._goes_on(state, new) for new in ways[state]) for state in ways) else None
+        last = max((self._rank(new) for news in ways.values() for new in news), default=0)
+        return found if all(any(self._goes_on(state, new, last) for new in ways[state]) for state in ways) else None
 
-    def _goes_on(self, old: Old, new: Tap) -> bool:
+    def _rank(self, tap: Tap) -> int:
+        """When all of it is computed."""
+        return max(self.known.rank[piece.ref[0]] for piece in tap.pieces)
+
+    def _goes_on(self, old: Old, new: Tap, last: int) -> bool:
         """Whether a new state is what comes back as the old one, each of what is stacked as its own."""
         if old == NOWHERE:
             return True
-        same = len(old) == len(new.pieces)
-        return same and all(self._comes_back(ref, piece) for ref, piece in zip(old, new.pieces, strict=True))
+        if len(old) != len(new.pieces):
+            return False
+        # Behind a window come others of the same step: that ends with the last one.
+        end = last if new.beside else self._rank(new)
+        return all(self._comes_back(ref, piece, end) for ref, piece in zip(old, new.pieces, strict=True))
 
-    def _comes_back(self, old: Ref, new: Tap) -> bool:
+    def _comes_back(self, old: Ref, new: Tap, end: int) -> bool:
         """Likewise, of one tensor.
 
         Of steps that are written out, only a state that enters a product as it is says so: its new value does, too.
@@ -279,7 +287,7 @@ class Search:
         if comes_from(self.known, old, {LOOP_VARIABLE}):
             return new.ref in self._made_of(old)
         places = set(self._places())
-        later = any(self.known.rank[place] > self.known.rank[new.ref[0]] for place in places)
+        later = any(self.known.rank[place] > end for place in places)
         return not (later and reaches(self.known, old, places)) or reaches(self.known, new.ref, places)
 
     def _all_made_of(self, old: Old) -> set[Ref]:

@@ -328,7 +328,7 @@ def _starts(found: Targets, uses: Iterable[Use]) -> Iterator[str]:
         yield from (top(web, ref[0]) for refs in (target.outputs, target.inner) for ref in refs.values())
     yield from (top(web, ref[0]) for ref in found.outcomes.values())
     for use in uses:
-        yield from (top(web, tap.ref[0]) for step in use.signals for tap in step.values())
+        yield from (top(web, one.ref[0]) for step in use.signals for tap in step.values() for one in tap.pieces)
 
 
 def top(web: View, number: int) -> str:
