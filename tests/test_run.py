@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import rnnprobe
+from rnnprobe.analysis.verification import refuse_foreign
 
-from .conftest import SAMPLES
+from .conftest import DATA, SAMPLES
+from .questions.genuine import saved, tf, v1
 
 WINDOW = SAMPLES / "window_lstm"
 CHARACTERS = SAMPLES / "char_lstm"
@@ -102,3 +106,41 @@ def test_a_feed_twice():
 
     with pytest.raises(rnnprobe.BadInput, match="twice"):
         feeds.read(["x=1", "x=2"])
+
+
+def saved_model(tmp_path):
+    """A SavedModel of Keras, with the file that newer TensorFlow puts beside it."""
+    folder = tmp_path / "model"
+    shutil.copytree(DATA / "functions" / "tf_keras-2.21-lstm" / "sm", folder)
+    (folder / "fingerprint.pb").write_bytes(b"\x08\x01\x10\x02")
+    return folder
+
+
+def test_what_else_lies_in_a_saved_model_is_no_checkpoint(run, tmp_path):
+    done = run("weights", saved_model(tmp_path))
+    assert done.status == 0, done.err
+
+
+def test_what_is_assumed_of_a_saved_model_is_no_proof(tmp_path):
+    """Keras's layers would be made of the same assumptions; the graph beside them may say otherwise."""
+    network = rnnprobe.open(saved_model(tmp_path))
+    refuse_foreign(network)
+    network = replace(network, checkpoint=replace(network.checkpoint, config=None))
+    with pytest.raises(rnnprobe.BadInput, match="no configuration came with the weights"):
+        refuse_foreign(network)
+
+
+def test_ids_go_into_a_table_that_is_a_resource(tmp_path):
+    ids = np.array([[1, 4, 2], [0, 3, 3]], "i")
+
+    def build():
+        table = v1.get_variable("table", [5, 3], use_resource=True)
+        given = v1.placeholder(tf.int32, [None, None], "ids")
+        x = v1.nn.embedding_lookup(table, given)
+        return v1.nn.dynamic_rnn(v1.nn.rnn_cell.GRUCell(4), x, dtype=tf.float32)[0]
+
+    expected = saved(tmp_path, build, {"ids": ids})
+    (layer,) = rnnprobe.trace(tmp_path, ids, engine="original").layers.values()
+    np.testing.assert_allclose(layer.signals["h"], expected, rtol=0, atol=1e-6)
+    with pytest.raises(rnnprobe.BadInput, match="outside of 0…4"):
+        rnnprobe.trace(tmp_path, ids + 1, engine="original")

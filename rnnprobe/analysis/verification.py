@@ -61,6 +61,14 @@ def refuse_foreign(network: Network) -> None:
             path=network.checkpoint.path,
             hint="`rnnprobe trace` runs the rebuilt layers",
         )
+    checkpoint = network.checkpoint
+    if checkpoint.config is None and checkpoint.graph is not None and not network.places:
+        raise BadInput(
+            "can't be verified: no configuration came with the weights, and Keras's layers would be made of the same "
+            "assumptions, that nothing is masked among them",
+            path=checkpoint.path,
+            hint="--config FILE gives one; `rnnprobe trace --engine original` records the graph that came along",
+        )
 
 
 def unverified(reason: str) -> Verified:

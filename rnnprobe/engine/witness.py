@@ -150,6 +150,10 @@ def notes(network: Network) -> tuple[str, ...]:
         )
     elif not whole(network):
         found.append("the layers were run one by one, on what enters them, not as parts of the original model")
+    assumed = {name for layer in network.layers for name, one in layer.options.items() if one.evidence == "assumed"}
+    if network.checkpoint.config is None:
+        what = ", ".join(sorted(assumed - {"residual"})) or "every option"
+        found.append(f"no configuration came with the weights: {what} and masks are assumed alike on both sides")
     cudnn = [layer.name for layer in network.layers if layer.cell.name.startswith("keras_cudnn")]
     if cudnn:
         found.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnprobe.errors import BadInput
-from rnnprobe.formats import files
+from rnnprobe.formats import files, saved_model
 from rnnprobe.formats.format import Format
 from rnnprobe.formats.locate import STATE, checkpoints, locate, state
 
@@ -34,7 +34,7 @@ def series(path: Path, formats: Sequence[Format]) -> tuple[tuple[int | None, Pat
     directory = path.parent if stem else path
     found = checkpoints(directory, formats) if directory.is_dir() else []
     chosen = [one for one in found if one.name.startswith(stem)]
-    if path in found or (stem and path.exists()) or not chosen:
+    if path in found or (stem and path.exists()) or not chosen or saved_model.matches(path):
         single = locate(path, formats)
         return ((_steps([single])[0], single),)
     families: dict[str, list[Path]] = {}

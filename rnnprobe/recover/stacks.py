@@ -62,7 +62,8 @@ def select(
         raise BadInput(
             "holds no recurrent layer that can be run",
             path=path,
-            hint=f"`rnnprobe inspect {path}` says what is in it",
+            hint=f"`rnnprobe inspect {path}` says what is in it"
+            + ("" if network.checkpoint.graph is None else "; `rnnprobe trace --engine original` records its graph"),
         )
     if not layers:
         found = stacks(network)

@@ -48,8 +48,7 @@ MISSING = {
     },  # inside of LSTMBlockCell and BlockLSTM
     r"gru_block(_v2)?": {"r_pre", "z_pre", "n_pre"},
     r"multi_ugrnn": {"gru_cell/r_pre", "gru_cell/z_pre", "gru_cell/n_pre"},
-    # The original has a tensor for each layer that a step goes through, and for each head.
-    r"sonnet-1.36/highway": {"t", "n", "t_pre", "n_pre", "s"},
+    # The original has several tensors for each head.
     r"ntm.*": {
         "reads",
         "addresses",

@@ -66,7 +66,11 @@ def copies(network: Network, steps: int) -> list[Copy]:
         what = (
             f"the graph does not show how it runs {names}" if names else "no pass of the graph goes through all layers"
         )
-        raise BadInput(f"can't be run: {what}", path=network.checkpoint.path)
+        raise BadInput(
+            f"can't be run: {what}",
+            path=network.checkpoint.path,
+            hint="`rnnprobe trace --engine original` records the graph's own loops",
+        )
     return sorted(found, key=lambda copy: (copy.steps not in (None, steps), -(copy.steps or 0)))
 
 

@@ -55,6 +55,7 @@ class Placeholders:
                     f"can't be run: its graph asks for {label!r} ({dtype.name}{extent}), and nothing shows "
                     f"what that is",
                     path=network.checkpoint.path,
+                    hint=f"--feed {label.partition(':')[0]}=FILE gives it; sequences go in with --input FILE",
                 )
             self._meant[name], self._labels[name] = meant, label
 

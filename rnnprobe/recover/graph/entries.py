@@ -19,6 +19,7 @@ from rnnprobe.types import Entry, Extent, GraphTensor, Network, Use
 _GATHERS = {"Gather": 1, "GatherV2": 1, "ResourceGather": 1, "OneHot": 0}
 _COPIES = {"Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose"}
 _MOST_AXES = 5
+_ANY_ID = 2**31 - 1  # where nothing tells how many there are
 _NUMBERS = {"float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64"}
 
 
@@ -124,7 +125,7 @@ def _place(web: View, ref: Ref, starts: Collection[Ref]) -> Iterator[Place]:
     elif known.kind in "iu":
         rows = _rows(web, ref)
         if rank is None or 2 <= rank <= 3 or (rank == 1 and rows):
-            yield Place(name, ref, Entry((None,), rows, True), optional=optional)
+            yield Place(name, ref, Entry((None,), rows or _ANY_ID, True), optional=optional)
 
 
 def _types(node: Node) -> list[int]:
@@ -175,12 +176,19 @@ def _rows(web: View, ref: Ref) -> int:
                     value = attribute(web.node(web.input(node, 1)), "value")
                     listed = value.tensor.int_val if value is not None else ()
                     return int(listed[0]) if listed else 0
-                shape = extent(web, web.input(node, 0))
-                return (shape[0] or 0) if shape else 0
+                return _table(web, web.input(node, 0))
             if node.op in _COPIES and (consumer, 0) not in seen:
                 seen.add((consumer, 0))
                 front.append((consumer, 0))
     return 0
+
+
+def _table(web: View, ref: Ref) -> int:
+    """The rows of a table; of a resource its handle's node says them."""
+    node = web.node(ref)
+    declared = attribute(node, "shape") if node.op == "VarHandleOp" else None
+    shape = extent(web, ref) if declared is None else sizes(declared.shape)
+    return (shape[0] or 0) if shape else 0
 
 
 # What can be fed ---------------------------------------------------------------------------------------------------

@@ -163,8 +163,9 @@ def _whole(web: View, target: Target, layers: Sequence[str], *, rest: bool) -> N
     emitted = [roles.writes[one.variable][0].value for one in target.recurrence.emitted if one.variable is not None]
     given_out = {port: k for k, ref in enumerate(emitted) for port in carried if _same(web, ref, variables[port])}
     first = next((port for port, k in given_out.items() if k == 0), None)
-    owned = {port: _owned(v.meaning, layers if rest else target.recurrence.layers) for port, v in carried.items()}
-    carried = {port: v for port, v in carried.items() if not rest or not owned[port]}
+    if rest:
+        carried = {port: v for port, v in carried.items() if not _owned(v.meaning, layers)}
+    owned = {port: _owned(v.meaning, target.recurrence.layers) for port, v in carried.items()}
     emits = bool(emitted) and 0 not in given_out.values()
     names = _state_names(carried, owned, first)
     target.states = {"state_h" if emits and name == "h" else name: variables[port] for port, name in names.items()}
@@ -184,9 +185,10 @@ def _owned(meaning: str, layers: Sequence[str]) -> tuple[tuple[str, str], ...]:
 def _state_names(
     carried: Mapping[int, LoopVariable], owned: Mapping[int, tuple[tuple[str, str], ...]], emitted: int | None
 ) -> dict[int, str]:
-    """The number of a variable → the name of its signal: what a layer calls it, `h` where it is emitted, else what it
-    means or its place among the states."""
+    """The number of a variable → the name of its signal: what a layer calls it; where it is emitted `h`, or `emitted`
+    beside a layer's own h; else what it means or its place among the states."""
     calls = Counter(own[0][0] for own in owned.values() if len(own) == 1)
+    called = "emitted" if "h" in calls else "h"
     names: dict[int, str] = {}
     for place, (number, variable) in enumerate(carried.items(), 1):
         name = _MEANT.get(variable.meaning, "state" if len(carried) == 1 else f"state_{place}")
@@ -194,7 +196,7 @@ def _state_names(
             state, layer = owned[number][0]
             name = state if calls[state] == 1 else f"{layer}.{state}"
         elif number == emitted:
-            name = "h"
+            name = called
         names[number] = _unique(name, names.values())
     return names
 

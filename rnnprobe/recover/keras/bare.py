@@ -99,8 +99,8 @@ def recover(checkpoint: Checkpoint, weights: Flat | Nested, era: Era, cell: str 
     notes = []
     if chained:
         notes.append(
-            f"no configuration came with the weights: options are the defaults of {era.words} and the wiring is a "
-            f"chain, both assumed (--config FILE settles them)"
+            f"no configuration came with the weights: options are the defaults of {era.words}, the wiring is "
+            f"a chain, and nothing is masked: all assumed (--config FILE settles it)"
         )
     if chained and era.words.endswith("2.2.4-tf"):
         notes.append("2.2.4-tf was written by TensorFlow 1.13 to 2.1, whose recurrent_activation differs")
