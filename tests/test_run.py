@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnnprobe
+from rnnprobe import formats
 from rnnprobe.analysis.verification import refuse_foreign
 
 from .conftest import DATA, SAMPLES
@@ -144,3 +145,22 @@ def test_ids_go_into_a_table_that_is_a_resource(tmp_path):
     np.testing.assert_allclose(layer.signals["h"], expected, rtol=0, atol=1e-6)
     with pytest.raises(rnnprobe.BadInput, match="outside of 0…4"):
         rnnprobe.trace(tmp_path, ids + 1, engine="original")
+
+
+@pytest.mark.parametrize("op", ["ReadFile", "WriteFile", "PyFunc"])
+def test_a_graph_that_would_do_more_than_compute_is_refused_before_a_session_exists(run, tmp_path, monkeypatch, op):
+    """On the path to what is asked for; off it, it does no harm."""
+    shutil.copytree(WINDOW, tmp_path / "model")
+    meta = tmp_path / "model" / "model.ckpt.meta"
+    np.save(tmp_path / "ids.npy", IDS)
+    asked = ("trace", tmp_path / "model", "--input", tmp_path / "ids.npy", "--engine", "original", "-q")
+    graph = formats.read(meta).graph
+    graph.graph_def.node.add(name="mischief", op=op)
+    meta.write_bytes(graph.SerializeToString())
+    assert run(*asked).status == 0
+    next(node for node in graph.graph_def.node if node.name == "embedding_lookup").input.append("^mischief")
+    meta.write_bytes(graph.SerializeToString())
+    monkeypatch.delattr(tf.compat.v1, "Session")
+    done = run(*asked)
+    assert done.status == 3, done.err
+    assert f"run {op} ('mischief')" in done.err

@@ -75,8 +75,8 @@ class Probe:
         self._locator = locator(network.checkpoint)
         self._targets = targets(network, self._locator.view, recurrences, tensors)
         self._count = sum(len(batch.names) for batch in batches)
-        self._wanted = self._found(feeds or {}, record, named=recurrences is not None)
         self._chosen = [network[name] for name in layers]
+        self._wanted = self._found(feeds or {}, record, named=recurrences is not None)
         self._record = record
         if not (self._chosen or self._wanted.groups or self._wanted.outcomes):
             raise BadInput("nothing of the graph was asked for, or nothing can be had", path=network.checkpoint.path)
@@ -104,7 +104,8 @@ class Probe:
         checkpoint = self._network.checkpoint
         fed = feeding.spots(self._network, feeds, self._locator, self._count)
         found = wanted(self._targets, self._locator, checkpoint.path, fed, named=named)
-        return runnable(recorded(found, record), checkpoint, self._locator.numbers, named=named)
+        alone = not self._chosen
+        return runnable(recorded(found, record), checkpoint, self._locator.numbers, named=named, alone=alone)
 
     # Where the sequences go in ---------------------------------------------------------------------------------------
 

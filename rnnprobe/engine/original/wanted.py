@@ -170,7 +170,7 @@ def recorded(made: Wanted, record: Mapping[str, Collection[str]] | None) -> Want
     return replace(made, groups=tuple(groups))
 
 
-def runnable(made: Wanted, checkpoint: Checkpoint, numbers: Collection[str], *, named: bool) -> Wanted:
+def runnable(made: Wanted, checkpoint: Checkpoint, numbers: Collection[str], *, named: bool, alone: bool) -> Wanted:
     """Without what was not asked for by name and needs an operation that is not run; a note names it.
 
     Args:
@@ -178,6 +178,7 @@ def runnable(made: Wanted, checkpoint: Checkpoint, numbers: Collection[str], *, 
         checkpoint: with its graph.
         numbers: the names of its nodes.
         named: recurrences were asked for by name.
+        alone: nothing else is recorded; if nothing is left, all of it stays, to be refused.
     """
     fed = placeholder_names([spot.edge for spot in made.fed], numbers)
     refused: dict[str, str] = {}
@@ -190,6 +191,8 @@ def runnable(made: Wanted, checkpoint: Checkpoint, numbers: Collection[str], *, 
             refused[name] = _refusal(checkpoint, [outcomes[name]], fed)
             if refused[name]:
                 del outcomes[name]
+    if alone and not groups and not outcomes:
+        return made
     notes = (f"{name} is left out: {refusal}" for name, refusal in refused.items() if refusal)
     return replace(made, groups=groups, outcomes=outcomes, notes=(*made.notes, *notes))
 
