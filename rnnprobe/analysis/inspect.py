@@ -200,7 +200,7 @@ def _found(network: Network, groups: int) -> tuple[str, ...]:
             f"see below",
         )
     weights = words.counted(len(network.checkpoint.weights), "weight")
-    found = f"no known cell was found: {weights}, none with the names and shapes of one of the {len(CELLS)} cells"
+    found = f"nothing recurrent was found by name and shape: {weights}, none like those of the {len(CELLS)} known cells"
     if network.checkpoint.graph is None:
         return (found,)
     return (found, "the graph may hold recurrences all the same: --loops lists them, `trace --engine original` runs it")

@@ -123,8 +123,8 @@ def test_the_row_blocks_of_a_joined_matrix_are_its_layer_s():
 def test_nothing_recurrent_is_said_plainly():
     network = models.network(other=(models.tensor("dense/kernel", models.np.ones((2, 3))),))
     note = reports(network)["layers"].notes[0]
-    assert note.startswith("no known cell was found: 1 weight,")
-    assert f"one of the {len(CELLS)} cells" in note
+    assert note.startswith("nothing recurrent was found by name and shape: 1 weight,")
+    assert f"the {len(CELLS)} known cells" in note
 
 
 def test_candidates_come_with_their_reasons():

@@ -133,7 +133,7 @@ def test_assumptions_say_where_they_do_not_hold_for_all():
 def test_corpus_says_what_is_not_recurrent(run, corpus):
     done = run("inspect", corpus / "t2t-shards" / "tests" / "models" / "decode")
     assert done.status == 0
-    assert "no known cell was found" in done.out
+    assert "nothing recurrent was found" in done.out
 
 
 def test_corpus_without_data(run, corpus):
