@@ -134,17 +134,37 @@ def prove(run: Run, off: float | None = None, *, padded: bool = False) -> tuple[
     Raises:
         BadInput, Refused: the original can't be run.
     """
-    beside = required(run)
-    if padded and not beside.told_lengths:
-        longer = replace(run, batches=padding.padded(run.network, run.batches))
-        beside = required(longer)
-        steps = max(batch.steps for batch in longer.batches)
-        told = (*beside.notes, f"the original was given every sequence padded to {steps} steps")
-        beside = replace(beside, notes=told, blocks=padding.cut(beside.blocks, run.batches, run.lengths, run.outcomes))
+    beside = _padded(run) if padded else required(run)
     run = taken(run, beside)
     limit = off if off is not None else tolerance(run.network)
     blocks = run.blocks(run.signals(["all"]))
-    return compare(blocks, beside.blocks, run.layers, limit), beside
+    try:
+        return compare(blocks, beside.blocks, run.layers, limit), beside
+    finally:
+        beside.close()
+
+
+def _padded(run: Run) -> Witness:
+    """What the original makes of every sequence padded to the longest, cut again to the lengths that they have.
+
+    Raises:
+        BadInput: nothing needs padding, or the graph makes what enters the layers itself.
+    """
+    longer = replace(run, batches=padding.padded(run.network, run.batches))
+    beside = required(run)
+    if beside.entered is not None:
+        beside.close()
+        raise BadInput(
+            "can't be padded: the graph makes what enters the layers itself, of what it is fed",
+            path=run.network.checkpoint.path,
+            hint="leave --padding out, or give the sequences with --input alone",
+        )
+    if not beside.told_lengths:
+        beside.close()
+        beside = required(longer)
+        beside = replace(beside, blocks=padding.cut(beside.blocks, run.batches, run.lengths, run.outcomes))
+    steps = max(batch.steps for batch in longer.batches)
+    return replace(beside, notes=(*beside.notes, f"the original was given every sequence padded to {steps} steps"))
 
 
 def _costly(run: Run) -> str:

@@ -177,7 +177,7 @@ def provable(whole: Network, ask: Ask, read: Read) -> Run:
         return rebuilt(whole, ask, read, lambda lines: None)
     except BadInput as exc:
         network, layers = _selected(whole, ask)
-        if whole.checkpoint.graph is None or ask.own_input or not network.places:
+        if whole.checkpoint.graph is None or ask.own_input or ask.feeds or not network.places:
             raise
         try:
             return _entered(network, layers, ask, read)

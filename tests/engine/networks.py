@@ -16,15 +16,15 @@ from rnnprobe.types import Batch, Feed, KerasLayer, Layer, Network, Transform
 from ..cells.made import layer, tensor
 
 
-def batch(x: np.ndarray, lengths: list[int] | None = None, **beside: Batch) -> Batch:
-    """Floats `[batch, time, *shape]` or ids `[batch, time]`."""
+def batch(x: np.ndarray, lengths: Any = None, start: int = 0, **beside: Batch) -> Batch:
+    """Floats `[batch, time, *shape]` or ids `[batch, time]`; `start` is the number of the first sequence."""
     return Batch(
-        0,
-        tuple(str(k) for k in range(len(x))),
-        np.array(lengths or [x.shape[1]] * len(x)),
+        start,
+        tuple(str(start + k) for k in range(len(x))),
+        np.array([x.shape[1]] * len(x) if lengths is None else lengths, np.int64),
         x.shape[1],
         None if x.dtype.kind == "i" else x.shape[2:],
-        lambda start, stop: x[:, start:stop],
+        lambda begin, end: x[:, begin:end].copy(),
         str(x.dtype),
         beside=beside,
     )

@@ -29,6 +29,7 @@ from rnnprobe.recover import stacks
 from rnnprobe.types import Batch, Network
 
 from ..conftest import DATA
+from .networks import batch
 
 RANDOM = np.random.default_rng(5)
 CASES = sorted(
@@ -68,19 +69,6 @@ REFUSED = {
     r"tf1.[24]/glstm_proj": "does not show how it runs these layers",  # up to TensorFlow 1.6 its input is slices of x
     r"attnwrap_encoded": "'x' has lengths of its own",
 }
-
-
-def batch(x: np.ndarray, lengths=None, start: int = 0) -> Batch:
-    """Floats `[batch, time, features]` or ids `[batch, time]`."""
-    return Batch(
-        start,
-        tuple(str(start + k) for k in range(len(x))),
-        np.array([x.shape[1]] * len(x) if lengths is None else lengths, np.int64),
-        x.shape[1],
-        None if x.dtype.kind == "i" else x.shape[2:],
-        lambda begin, end: x[:, begin:end].copy(),
-        str(x.dtype),
-    )
 
 
 def opened(path: Path, graph=None, options=None) -> Network:

@@ -27,8 +27,9 @@ from rnnprobe.engine.original import Probe, entering
 from rnnprobe.recover import stacks
 from rnnprobe.recover.graph.entries import entries
 from rnnprobe.recover.graph.loops import survey
-from rnnprobe.types import Batch, Block, Feed, Network
+from rnnprobe.types import Block, Feed, Network
 
+from .networks import batch
 from .probed import (
     KERNEL,
     attending,
@@ -45,19 +46,6 @@ from .probed import (
 )
 
 RANDOM = np.random.default_rng(7)
-
-
-def batch(x: np.ndarray, lengths=None, start: int = 0) -> Batch:
-    """Floats `[batch, time, …]` or ids `[batch, time]`."""
-    return Batch(
-        start,
-        tuple(str(start + k) for k in range(len(x))),
-        np.array([x.shape[1]] * len(x) if lengths is None else lengths, np.int64),
-        x.shape[1],
-        None if x.dtype.kind == "i" else x.shape[2:],
-        lambda begin, end: x[:, begin:end].copy(),
-        str(x.dtype),
-    )
 
 
 BOTH = pytest.mark.parametrize("functional", [False, True], ids=["frames", "functions"])

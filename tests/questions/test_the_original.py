@@ -162,3 +162,20 @@ def test_18_an_encoder_that_hands_its_state_to_a_decoder():
         np.testing.assert_allclose(encoder.final["c"], data["encoder_c"], **OTHER_RELEASE)
         np.testing.assert_allclose(decoder.initial["c"], data["encoder_c"], **OTHER_RELEASE)
         np.testing.assert_allclose(decoder.final["h"], data["final_h"], **OTHER_RELEASE)
+
+
+def test_14_what_the_graph_makes_itself_is_not_padded(run):
+    """Nothing is claimed of padding where no sequence was given that could be padded."""
+    folder = DATA / "decode" / "plain"
+    feeds = [f"--feed={name}={folder / 'data.npz'}:{name}" for name in ("source", "source_lengths")]
+    assert run("verify", folder, *feeds).status == 0
+    done = run("verify", folder, *feeds, "--padding")
+    assert done.status == 2
+    assert "can't be padded: the graph makes what enters the layers itself" in done.err
+
+
+def test_14_sequences_of_one_length_need_no_padding(run, tmp_path):
+    np.save(tmp_path / "x.npy", sequences(2, 3, 8))
+    done = run("verify", SAMPLES / "gru_digits.keras", "--input", tmp_path / "x.npy", "--padding")
+    assert done.status == 2
+    assert "every sequence has 3 steps" in done.err

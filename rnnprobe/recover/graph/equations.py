@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rnnprobe.cells import shapes
 from rnnprobe.cells.layers import defaults
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.cells.options import COUNTS
-from rnnprobe.cells.shapes import evaluate
+from rnnprobe.cells.shapes import evaluate, formulas
 from rnnprobe.cells.slices import assemble
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.numbers import Numbers
@@ -89,7 +88,7 @@ class Equations:
 
     def _unread_states(self, rng: np.random.Generator, sizes: Mapping[str, int]) -> set[str]:
         state = {
-            signal.name: rng.random((2, *(evaluate(formula, sizes) for formula in formulas(signal))))
+            signal.name: rng.random((2, *(evaluate(formula, sizes) for formula in formulas(signal.size))))
             for signal in self.cell.signals
             if signal.kind == "state"
         }
@@ -105,7 +104,7 @@ class Equations:
 
     def extent(self, signal: Signal) -> tuple[int | None, ...]:
         """The shape of a signal at one step; None where nothing stored says a size."""
-        return tuple(self._size(formula) for formula in formulas(signal))
+        return tuple(self._size(formula) for formula in formulas(signal.size))
 
     def _size(self, formula: str) -> int | None:
         try:
@@ -135,8 +134,3 @@ class Equations:
             except (ValueError, TypeError, BadInput):
                 return None
         return found
-
-
-def formulas(signal: Signal) -> list[str]:
-    """The formulas of a signal's sizes."""
-    return shapes.formulas(signal.size)

@@ -181,10 +181,6 @@ def _convolve(node: Node, v: Sequence[Any]) -> Any:
     return np.moveaxis(found, -1, 1) if first else found
 
 
-def _softmax(node: Node, v: Sequence[Any]) -> Any:
-    return ACTIVATIONS["softmax"](NumPy, v[0])
-
-
 def _lstm_block_cell(node: Node, v: Sequence[Any]) -> Any:
     """x, c, h, kernel, three peepholes, bias → i, c', f, o, g, φ(c'), h'."""
     x, c, h, w, p_i, p_f, p_o, b = v[:8]

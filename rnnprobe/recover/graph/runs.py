@@ -18,7 +18,7 @@ from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View
 _MERGES = {LOOP_VARIABLE, "Merge", "RefMerge"}
 _FIRST = {"Exit", "SplitV", "Slice", "StridedSlice", "Unpack", "Reshape", "Squeeze", "ExpandDims", "Cast", "Transpose"}
 _FIRST |= {"Tile", "Gather", "GatherV2", "GatherNd"}  # a state for each beam, and beams in another order
-_GIVEN = {
+GIVEN = {
     "Const",
     "Fill",
     "ZerosLike",
@@ -28,6 +28,7 @@ _GIVEN = {
     "VariableV2",
     "VarHandleOp",
 }
+"""What a first state may come from."""
 _MOST = 4000
 
 
@@ -162,7 +163,7 @@ def runs(view: View, applications: Sequence[Application]) -> list[Run]:
         steps = tuple(sorted(group, key=lambda number: (depths[number], number)))
         first = steps[0]
         repeats = not looped.isdisjoint(steps)
-        carried = repeats or len(steps) > 1 or all(view.node(start).op in _GIVEN for start in starts[first])
+        carried = repeats or len(steps) > 1 or all(view.node(start).op in GIVEN for start in starts[first])
         found.append(
             Run(
                 applications[first].owner,

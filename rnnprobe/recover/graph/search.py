@@ -14,8 +14,9 @@ from itertools import islice
 
 import numpy as np
 
+from rnnprobe.cells.shapes import formulas
 from rnnprobe.recover.graph.around import Around, around, between, comes_from, reaches, sources
-from rnnprobe.recover.graph.equations import Equations, formulas
+from rnnprobe.recover.graph.equations import Equations
 from rnnprobe.recover.graph.numbers import SCALES, Numbers
 from rnnprobe.recover.graph.settings import Settings, beginnings, choices, searched
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref
@@ -304,7 +305,7 @@ class Search:
         for signal in self.cell.signals:
             value = self._ways.old(states[signal.name][0]) if signal.name in states else None
             if value is not None:
-                names = formulas(signal)
+                names = formulas(signal.size)
                 extent = value[0].shape[value[0].ndim - len(names) :]
                 found |= {n: size for n, size in zip(names, extent, strict=True) if n in self._equations.options}
         return found

@@ -12,6 +12,7 @@ import numpy as np
 from rnnprobe.recover.graph.around import READS, Around, behind, comes_from, sources
 from rnnprobe.recover.graph.equations import Equations
 from rnnprobe.recover.graph.numbers import Numbers, matches, sampled
+from rnnprobe.recover.graph.runs import GIVEN
 from rnnprobe.recover.graph.settings import Settings
 from rnnprobe.recover.graph.values import joins
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref
@@ -24,16 +25,6 @@ NOWHERE: Old = ((0, 0),)
 
 MOST_TRIES = 1000
 _NEAR = 150
-_GIVEN = {
-    "Const",
-    "Fill",
-    "ZerosLike",
-    "Placeholder",
-    "PlaceholderWithDefault",
-    "Variable",
-    "VariableV2",
-    "VarHandleOp",
-}
 
 
 @dataclass(slots=True)
@@ -151,7 +142,7 @@ class Ways:
         found = list(fitting.values())
         passed = [ref for ref in found if any(self._was_made(name, around.pool.values[ref]) for name in names)]
         carried = [ref for ref in found if ref not in passed and comes_from(self._known, ref, {LOOP_VARIABLE})]
-        return passed + carried or [ref for ref in found if comes_from(self._known, ref, _GIVEN)] or found
+        return passed + carried or [ref for ref in found if comes_from(self._known, ref, GIVEN)] or found
 
     def _stacked(self, signals: Sequence[Signal], place: int, around: Around) -> list[list[Old]]:
         """For each state of which every window has a tensor of its own, those that may be it, first to last.
