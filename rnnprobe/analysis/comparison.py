@@ -68,14 +68,14 @@ class Difference:
         step = self.first[1] if self.first is not None else None
         return inf if step is None else -step if self.backward else step
 
-    def add(self, ours: Array, expected: Array, start: int, sequence: int, allowed: float) -> None:
+    def add(self, ours: Array, expected: Array, start: int, rows: Array, allowed: float) -> None:
         """Compares a stretch.
 
         Args:
             ours: of a signal `[time, batch, …]`, else `[batch, …]`.
             expected: likewise.
             start: the step of the first row.
-            sequence: the number of the first sequence.
+            rows: `[batch]`, the numbers of the sequences.
             allowed: the difference that the tolerance allows.
         """
         steps = self.kind == "signal"
@@ -94,14 +94,14 @@ class Difference:
         largest = float(apart[place])
         if self.where is None or largest > self.largest:
             time = int(place[0]) + start if steps else None
-            self.where = (sequence + int(place[1]), time, tuple(int(k) for k in place[2:]))
+            self.where = (int(rows[place[1]]), time, tuple(int(k) for k in place[2:]))
             self.largest, self.allowed = largest, allowed
         far = apart > allowed
         if far.any():
             self.beyond += int(far.sum())
-            self._note(np.asarray(far), ours, expected, start, sequence)
+            self._note(np.asarray(far), ours, expected, start, rows)
 
-    def _note(self, far: Array, ours: Array, expected: Array, start: int, sequence: int) -> None:
+    def _note(self, far: Array, ours: Array, expected: Array, start: int, numbers: Array) -> None:
         """Keeps the first of the values `[time, batch, …]` that are beyond the tolerance."""
         rows = np.flatnonzero(far.any(axis=tuple(range(1, far.ndim))))
         row = int(rows[-1] if self.backward else rows[0])
@@ -109,7 +109,7 @@ class Difference:
         step = row + start if self.kind == "signal" else None
         if self.first is None or self._sooner(step, self.first[1]):
             at = (row, column, *place)
-            self.first, self.place = (sequence + column, step), tuple(place)
+            self.first, self.place = (int(numbers[column]), step), tuple(place)
             self.values = (float(ours[at]), float(expected[at]))
 
     def _sooner(self, step: int | None, other: int | None) -> bool:
@@ -246,7 +246,7 @@ class Comparer:
         allowed = self._allowed.get(key)
         if allowed is None:
             allowed = self._tolerance * max(1.0, _size(whole))
-        self._found[key].add(mine, other, block.start, block.batch.start, allowed)
+        self._found[key].add(mine, other, block.start, block.batch.rows, allowed)
 
     def _is_backward(self, layer: str) -> bool:
         return layer in self._layers and self._layers[layer].direction == "backward"
@@ -258,10 +258,10 @@ class Comparer:
 
 def _of_batch(block: Block, whole: Block | None, others: Iterator[Block]) -> Block:
     """The original's block of the batch of a block: the one at hand, or one that comes."""
-    while whole is None or whole.batch.start != block.batch.start:
+    while whole is None or whole.batch.first != block.batch.first:
         whole = next(others, None)
         if whole is None:
-            raise RuntimeError(f"the original gave nothing of the batch at {block.batch.start}")
+            raise RuntimeError(f"the original gave nothing of the batch at {block.batch.first}")
     return whole
 
 

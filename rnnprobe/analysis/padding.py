@@ -61,7 +61,7 @@ def cut(
     """
     ends = {outcome.name: outcome.lengths for outcome in outcomes if outcome.lengths is not None}
     for block, batch in zip(blocks, batches, strict=True):
-        rows = slice(batch.start, batch.start + len(batch.names))
+        rows = batch.rows
         signals = {
             layer: {
                 name: _until(array, lengths[layer][rows] if layer in lengths else batch.lengths)

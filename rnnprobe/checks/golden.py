@@ -141,7 +141,7 @@ def _allowed(one: GoldenSpec, signal: str, stored: Stored) -> float:
 
 def _stored(block: Block, trace: Trace) -> Block:
     """What the trace holds of the signals, steps and outcomes of a block."""
-    rows = slice(block.batch.start, block.batch.start + len(block.batch.names))
+    rows = block.batch.rows
 
     def steps(layer: str, signal: str, ours: Array) -> Array:
         held = trace.layers[layer].signals[signal][rows, block.start : block.start + len(ours)]

@@ -97,7 +97,7 @@ def _initial(layer: Layer, batch: Batch, values: Values, given: Initial, ends: I
         if layer.name in ends:
             state = ends[layer.name][name]
         elif name in given.get(layer.name, {}):
-            state = given[layer.name][name][batch.start : batch.start + size]
+            state = given[layer.name][name][batch.rows]
         elif name in layer.initial:
             state = taken_up(NumPy, layer, values.stacked(layer.initial[name]))
         else:

@@ -240,7 +240,7 @@ def _groups(network: Network, batch: Batch, initial: Initial) -> Iterator[Group]
         inputs = {}
         for (name, one), steps in zip(given.items(), key, strict=True):
             inputs[name] = _as_taken(one.load(0, int(steps))[rows], one, network, name)
-        numbers = batch.start + rows
+        numbers = batch.rows[rows]
         own = {layer: {state: array[numbers] for state, array in states.items()} for layer, states in initial.items()}
         yield Group(rows, inputs, own)
 

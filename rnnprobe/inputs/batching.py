@@ -82,7 +82,16 @@ def _batch(
 
     names = tuple(sequences.names[row] for row in rows)
     steps = int(lengths.max(initial=0))
-    return Batch(number, names, lengths, steps, sequences.shape, load, str(sequences.dtype), tokens)
+    return Batch(
+        np.arange(number, number + len(rows)),
+        names,
+        lengths,
+        steps,
+        sequences.shape,
+        load,
+        str(sequences.dtype),
+        tokens,
+    )
 
 
 def _runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:

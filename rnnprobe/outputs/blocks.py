@@ -24,27 +24,26 @@ class Tally:
     def add(self, block: Block) -> None:
         """Counts a block."""
         for layer, recorded in block.signals.items():
-            self._steps[block.batch.start, layer] += max((values.shape[0] for values in recorded.values()), default=0)
+            self._steps[block.batch.first, layer] += max((values.shape[0] for values in recorded.values()), default=0)
         for name in block.outcomes:
-            self._outcomes[block.batch.start, name] += 1
+            self._outcomes[block.batch.first, name] += 1
 
     def check(self) -> None:
         """Raises `RuntimeError` where steps or outputs are missing or came twice."""
         for layer in self._recording.layers:
             lengths = self._recording.lengths.get(layer.name)
             for batch in self._recording.batches:
-                rows = slice(batch.start, batch.start + len(batch.names))
-                expected = batch.steps if lengths is None else int(lengths[rows].max(initial=0))
-                found = self._steps[batch.start, layer.name]
+                expected = batch.steps if lengths is None else int(lengths[batch.rows].max(initial=0))
+                found = self._steps[batch.first, layer.name]
                 if self._recording.signals[layer.name] and found != expected:
                     raise RuntimeError(
-                        f"{layer.name}: {found} steps recorded of the batch at {batch.start}, expected {expected}"
+                        f"{layer.name}: {found} steps recorded of the batch at {batch.first}, expected {expected}"
                     )
         for outcome in self._recording.outcomes:
             for batch in self._recording.batches:
-                if (times := self._outcomes[batch.start, outcome.name]) != 1:
+                if (times := self._outcomes[batch.first, outcome.name]) != 1:
                     raise RuntimeError(
-                        f"{outcome.name}: the batch at {batch.start} gave this output {times} times, expected once"
+                        f"{outcome.name}: the batch at {batch.first} gave this output {times} times, expected once"
                     )
 
 

@@ -229,7 +229,8 @@ def _float(batches: Sequence[Batch]) -> str:
 
 
 def _names(recording: Recording) -> tuple[str, ...]:
-    return tuple(name for batch in recording.batches for name in batch.names)
+    named = {int(row): name for batch in recording.batches for row, name in zip(batch.rows, batch.names, strict=True)}
+    return tuple(named[row] for row in range(len(named)))
 
 
 def besides(recording: Recording) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from rnnprobe.outputs.hdf5_file import filling
 from rnnprobe.outputs.output import Settings, Sink
 from rnnprobe.outputs.pieces import Piece, Places
 from rnnprobe.outputs.worker import Worker
-from rnnprobe.types import Block, Recording
+from rnnprobe.types import Array, Block, Recording
 
 _CHUNK = 256 << 10
 """Bytes of a chunk: below the 1 MiB that readers cache, large enough to be written at the disk's own speed."""
@@ -190,24 +190,27 @@ def _put(place: _Place, piece: Piece) -> None:
     Sequences that share chunks are written as far as the longest of them; neighbours that end at the same step in one
     go.
     """
-    array, values = place.array, piece.values
+    array, values, rows = place.array, piece.values, piece.rows
     if not values.size:
         return
-    last = piece.first + len(values)
     if place.field.lengths is None:
-        array[piece.first : last] = cast(values, array.dtype, array.name)
+        array[_selected(rows)] = cast(values, array.dtype, array.name)
         return
-    together = array.chunks[0]
-    stops = np.minimum(place.field.lengths[piece.first : last], piece.start + values.shape[1])
-    if together > 1:
-        shared = np.arange(piece.first, last) // together
-        longest = np.zeros(shared[-1] + 1, np.int64)
-        np.maximum.at(longest, shared, stops)
-        stops = longest[shared]
-    first = 0
-    for stop, neighbours in groupby(stops):
-        after = first + len(list(neighbours))
+    stops = np.minimum(place.field.lengths[rows], piece.start + values.shape[1])
+    shared = rows // array.chunks[0]
+    _, chunk = np.unique(shared, return_inverse=True)
+    longest = np.zeros(len(rows), np.int64)
+    np.maximum.at(longest, chunk, stops)
+    # Neighbours that end at the same step make a run: one write each.
+    stops = longest[chunk]
+    cuts = (np.flatnonzero((np.diff(rows) != 1) | (np.diff(stops) != 0)) + 1).tolist()
+    for first, after in pairwise((0, *cuts, len(rows))):
+        stop = int(stops[first])
         if stop > piece.start:
             part = cast(values[first:after, : stop - piece.start], array.dtype, array.name)
-            array[piece.first + first : piece.first + after, piece.start : stop] = part
-        first = after
+            array[rows[first] : rows[first] + after - first, piece.start : stop] = part
+
+
+def _selected(rows: Array) -> slice | Array:
+    """Ascending rows as h5py takes them soonest."""
+    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows

@@ -56,12 +56,11 @@ class MemorySink:
 
     def _put(self, piece: Piece) -> None:
         array = self._arrays[piece.key]
-        rows = array[piece.first : piece.first + len(piece.values)]
         values = cast(piece.values, array.dtype, "/".join(piece.key))
         if piece.key in self._timed:
-            rows[:, piece.start : piece.start + values.shape[1]] = values
+            array[piece.rows, piece.start : piece.start + values.shape[1]] = values
         else:
-            rows[:] = values
+            array[piece.rows] = values
 
     def _group(self, group: Group) -> dict[str, Array]:
         return {one.name: self._arrays[group.path, one.name] for one in group.fields}

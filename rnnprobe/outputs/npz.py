@@ -60,15 +60,15 @@ class _NpzSink:
         values, where = piece.values, "/".join(piece.key)
         if piece.key in self.arrays:
             array = self.arrays[piece.key]
-            array[piece.first : piece.first + len(values)] = cast(values, array.dtype, where)
+            array[piece.rows] = cast(values, array.dtype, where)
             return
         field, offset = self.steps[piece.key]
         assert field.lengths is not None
-        for number, length in enumerate(field.lengths[piece.first : piece.first + len(values)]):
-            stop = min(int(length), piece.start + values.shape[1])
+        for number, row in enumerate(piece.rows):
+            stop = min(int(field.lengths[row]), piece.start + values.shape[1])
             if stop > piece.start and field.row:
                 steps = cast(values[number, : stop - piece.start], field.dtype, where)
-                place = offset + ((piece.first + number) * field.shape[1] + piece.start) * field.row
+                place = offset + (int(row) * field.shape[1] + piece.start) * field.row
                 _write_all(self._scratch, steps.data.cast("B"), place)
 
     def copy(self, key: Key, member: Any) -> None:

@@ -22,13 +22,13 @@ class Piece:
 
     Attributes:
         key: the array.
-        first: the first of their sequences.
+        rows: `[sequences]`: the numbers of their sequences, ascending.
         start: where its second axis is time, the first step.
         values: `[sequences, time, …]`, or `[sequences, …]`.
     """
 
     key: Key
-    first: int
+    rows: Array
     start: int
     values: Array
 
@@ -38,12 +38,12 @@ def input_pieces(recording: Recording) -> Iterator[Piece]:
     parts = besides(recording)
     for batch in recording.batches:
         if layout.given([batch]):
-            yield from _batch_pieces(layout.INPUTS, batch.start, batch)
+            yield from _batch_pieces(layout.INPUTS, batch)
         for name, part in parts.items():
-            yield from _batch_pieces(f"{layout.INPUTS}/{part}", batch.start, batch.beside[name])
+            yield from _batch_pieces(f"{layout.INPUTS}/{part}", batch.beside[name])
 
 
-def _batch_pieces(path: str, first: int, batch: Batch) -> Iterator[Piece]:
+def _batch_pieces(path: str, batch: Batch) -> Iterator[Piece]:
     stretch = max(1, _PIECE // (8 * max(1, prod(batch.shape or ()) * len(batch.names))))
     for start in range(0, batch.steps, stretch):
         stop = min(start + stretch, batch.steps)
@@ -52,7 +52,7 @@ def _batch_pieces(path: str, first: int, batch: Batch) -> Iterator[Piece]:
         if past.any():
             values = values.copy()
             values[past] = layout.NO_ID if batch.shape is None else np.nan
-        yield Piece((path, "ids" if batch.shape is None else "x"), first, start, values)
+        yield Piece((path, "ids" if batch.shape is None else "x"), batch.rows, start, values)
 
 
 class Places:
@@ -86,13 +86,13 @@ class Places:
             yield piece
 
     def _pieces(self, block: Block) -> Iterator[Piece]:
-        first = block.batch.start
+        rows = block.batch.rows
         for layer, recorded in block.signals.items():
             for name, values in recorded.items():
-                yield Piece((self._layers[layer], self._arrays[layer][name]), first, block.start, values.swapaxes(0, 1))
+                yield Piece((self._layers[layer], self._arrays[layer][name]), rows, block.start, values.swapaxes(0, 1))
         for prefix, states in ((layout.INITIAL, block.initial), (layout.FINAL, block.final)):
             for layer, ends in states.items():
                 for name, values in ends.items():
-                    yield Piece((self._layers[layer], prefix + self._arrays[layer][name]), first, 0, values)
+                    yield Piece((self._layers[layer], prefix + self._arrays[layer][name]), rows, 0, values)
         for name, values in block.outcomes.items():
-            yield Piece((layout.OUTPUTS, self._outputs[name]), first, 0, values)
+            yield Piece((layout.OUTPUTS, self._outputs[name]), rows, 0, values)

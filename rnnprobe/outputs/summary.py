@@ -105,7 +105,7 @@ class SummarySink:
     def write(self, block: Block) -> None:
         """Adds a block to the figures."""
         self.tally.add(block)
-        rows = slice(block.batch.start, block.batch.start + len(block.batch.names))
+        rows = block.batch.rows
         for layer, recorded in block.signals.items():
             for name, values in recorded.items():
                 if values.size:
@@ -175,7 +175,7 @@ class _RunningOutcome:
         self._shape = (sequences, *steps, *outcome.shape)
         self._figures = _Figures()
 
-    def add(self, rows: slice, values: Array) -> None:
+    def add(self, rows: Array, values: Array) -> None:
         """Adds `values`, `[batch, time, …]` or `[batch, …]`."""
         inside = np.ones(values.shape, bool)
         if self._outcome.lengths is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +43,7 @@ class Batch:
     """Sequences that run side by side, none of them loaded.
 
     Attributes:
-        start: the number of its first sequence in the whole input.
+        rows: `[batch]`, int64: the numbers of its sequences in the whole input, ascending.
         names: one for each sequence.
         lengths: `[batch]`, int64; each at least 0 and at most `steps`.
         steps: the longest length.
@@ -55,7 +55,7 @@ class Batch:
         beside: the same sequences of the network's other inputs, by the input's name.
     """
 
-    start: int
+    rows: NDArray[np.int64]
     names: tuple[str, ...]
     lengths: NDArray[np.int64]
     steps: int
@@ -65,10 +65,18 @@ class Batch:
     vocabulary: tuple[str, ...] | None = None
     beside: Mapping[str, Batch] = field(default_factory=dict)
 
+    @property
+    def first(self) -> int:
+        """The number of its first sequence, which is in no other batch."""
+        return int(self.rows[0])
 
-def lengths_of(batches: Iterable[Batch]) -> NDArray[np.int64]:
-    """The valid steps of all sequences of some batches, `[sequences]`."""
-    return np.concatenate([np.zeros(0, np.int64), *(batch.lengths for batch in batches)])
+
+def lengths_of(batches: Sequence[Batch]) -> NDArray[np.int64]:
+    """The valid steps of all sequences of an input, `[sequences]`."""
+    found = np.zeros(sum(len(batch.rows) for batch in batches), np.int64)
+    for batch in batches:
+        found[batch.rows] = batch.lengths
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ class Recording:
     Attributes:
         layers: the layers traced.
         signals: layer → the signals recorded, in the cell's order.
-        batches: the whole input, in the order of its sequences.
+        batches: the whole input; each of its sequences is in one of them.
         attributes: where it comes from (`command`, `model`, `model_sha256`, `input`, `input_sha256` …), plain strings.
         verification: what was compared with the original, or why nothing was: plain strings and numbers.
         lengths: layer → `[sequences]`, int64: its valid steps, for a layer whose steps are not those of the input

@@ -23,7 +23,15 @@ BACK = replace(layer(BY_NAME["keras_gru"], "back"), direction="backward")
 
 def batch(sequences: int, steps: int, start: int = 0) -> Batch:
     names = tuple(map(str, range(start, start + sequences)))
-    return Batch(start, names, np.full(sequences, steps), steps, (1,), lambda a, b: np.zeros(0), "float32")
+    return Batch(
+        np.arange(start, start + len(names)),
+        names,
+        np.full(sequences, steps),
+        steps,
+        (1,),
+        lambda a, b: np.zeros(0),
+        "float32",
+    )
 
 
 def made(of: Batch, seed: int = 1, units: int = 4) -> dict:
@@ -141,7 +149,7 @@ def test_what_is_allowed_for_one_signal_and_blocks_of_the_expected_that_begin_la
     ours, expected = pair(change, 2)
     comparer = Comparer((LSTM, BACK), 1e-5, {("signal", "lstm", "c"): 0.06})
     for block in ours:
-        whole = next(one for one in expected if one.batch.start == block.batch.start)
+        whole = next(one for one in expected if one.batch.first == block.batch.first)
         stop = block.start + 2
         signals = {name: {s: a[block.start : stop] for s, a in of.items()} for name, of in whole.signals.items()}
         comparer.add(block, replace(whole, start=block.start, signals=signals))

@@ -19,7 +19,7 @@ from ..cells.made import layer, tensor
 def batch(x: np.ndarray, lengths: Any = None, start: int = 0, **beside: Batch) -> Batch:
     """Floats `[batch, time, *shape]` or ids `[batch, time]`; `start` is the number of the first sequence."""
     return Batch(
-        start,
+        np.arange(start, start + len(x)),
         tuple(str(start + k) for k in range(len(x))),
         np.array([x.shape[1]] * len(x) if lengths is None else lengths, np.int64),
         x.shape[1],

@@ -144,7 +144,7 @@ def test_ids_go_through_the_embedding_or_become_one_hot():
 def test_carried_and_given_states():
     made = layer(LSTM, optional=False)
     x = RANDOM.normal(size=(1, 8, 3)).astype("f")
-    halves = [replace(batch(x[:, :4]), start=0), replace(batch(x[:, 4:]), start=1)]
+    halves = [batch(x[:, :4]), batch(x[:, 4:], start=1)]
     expected, final = replay(made, x)
     first, second = run(network(made), *halves, carry=True)
     np.testing.assert_allclose(second[0]["layer"]["h"], expected["h"][4:], rtol=0, atol=2e-6)

@@ -158,7 +158,7 @@ def test_a_decoder_starts_where_the_encoder_ends():
 def test_given_states_and_carried_ones_go_before_the_wiring():
     net, encoder, _ = seq2seq()
     x, y = random(1, 4, 3), random(1, 5, 2)
-    given = [replace(batch(x, target=batch(y)), start=k, names=(str(k),)) for k in range(2)]
+    given = [replace(batch(x, target=batch(y)), rows=np.array([k]), names=(str(k),)) for k in range(2)]
     c = np.stack([np.full(4, 0.5), np.full(4, -0.5)]).astype("f")
     results = run(net, *given, initial={"decoder": {"c": c}})
     h = replay(encoder, x)[1]["h"]
@@ -288,7 +288,7 @@ def test_outcomes_of_other_shapes():
     turn = transform("turn", "Permute", "layer", dims=[2, 1])
     named = ("layer", "dot", "mean", "width")
     net = made(layer, dot, mean, turn, width, outputs={name: Feed((name,)) for name in named})
-    batches = [batch(random(2, 5, 3), [5, 3]), replace(batch(random(1, 6, 3)), start=2, names=("2",))]
+    batches = [batch(random(2, 5, 3), [5, 3]), batch(random(1, 6, 3), start=2)]
     known = {one.name: one for one in engine.extents(net, batches).outcomes}
     assert [known[name].shape for name in named] == [(4,), (6,), (4,), ()]
     assert all(list(known[name].lengths) == [5, 3, 6] for name in ("layer", "dot", "width"))

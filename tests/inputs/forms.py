@@ -102,7 +102,7 @@ def sequences_of(batches: tuple[Batch, ...]) -> Sequences:
     """The sequences, cut to their lengths; asserts what is true of every batch."""
     found = []
     for batch in batches:
-        assert batch.start == len(found)
+        assert batch.first == len(found)
         assert len(batch.names) == len(batch.lengths)
         assert batch.lengths.dtype == np.int64
         assert batch.steps == max(batch.lengths)

@@ -34,7 +34,7 @@ def same(batches: tuple[Batch, ...], expected: dict[str, Any]) -> None:
     for batch in batches:
         assert list(batch.beside) == list(expected)[1:]
         for beside in batch.beside.values():
-            assert (beside.start, beside.names, dict(beside.beside)) == (batch.start, batch.names, {})
+            assert (beside.rows.tolist(), beside.names, dict(beside.beside)) == (batch.rows.tolist(), batch.names, {})
     for name in list(expected)[1:]:
         found[name] = sequences_of(tuple(batch.beside[name] for batch in batches))
     for name, sequences in expected.items():

@@ -97,7 +97,16 @@ def _batch(start: int, lengths: Array, vocabulary: tuple[str, ...] | None, seed:
     values[np.arange(steps)[None, :] >= lengths[:, None]] = 0
     names = tuple(f"s{start + row}" for row in range(len(lengths)))
     kind = None if vocabulary is not None else shape
-    return Batch(start, names, lengths, steps, kind, lambda a, b: values[:, a:b], values.dtype.name, vocabulary)
+    return Batch(
+        np.arange(start, start + len(names)),
+        names,
+        lengths,
+        steps,
+        kind,
+        lambda a, b: values[:, a:b],
+        values.dtype.name,
+        vocabulary,
+    )
 
 
 def outcome(name: str, shape: tuple[int, ...], lengths: Sequence[int] | None = None) -> Outcome:
@@ -138,7 +147,7 @@ def blocks(what: Recording, arrays: Mapping[str, Mapping[str, Array]], stretch: 
     Layers with steps of their own come by themselves, and the model's outputs at the end.
     """
     for batch in what.batches:
-        rows = slice(batch.start, batch.start + len(batch.names))
+        rows = batch.rows
         shared = [each for each in what.layers if each.name not in what.lengths]
         alone = [[each] for each in what.layers if each.name in what.lengths]
         for together in (
@@ -153,7 +162,7 @@ def blocks(what: Recording, arrays: Mapping[str, Mapping[str, Array]], stretch: 
             yield Block(batch, 0, {}, outcomes={one.name: _cut(one, arrays, rows) for one in what.outcomes})
 
 
-def _cut(one: Outcome, arrays: Mapping[str, Mapping[str, Array]], rows: slice) -> Array:
+def _cut(one: Outcome, arrays: Mapping[str, Mapping[str, Array]], rows: Array) -> Array:
     values = arrays[""][one.name][rows]
     return values if one.lengths is None else values[:, : int(one.lengths[rows].max(initial=0))]
 
@@ -166,7 +175,7 @@ def _stretches(
     steps: int,
     stretch: int,
 ) -> Iterator[Block]:
-    rows = slice(batch.start, batch.start + len(batch.names))
+    rows = batch.rows
     starts = list(range(0, steps, stretch)) or [0]
     if layers[0].direction == "backward":
         starts.reverse()

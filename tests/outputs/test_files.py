@@ -86,7 +86,7 @@ def test_what_is_written_is_read(
         assert trace.names == tuple(name for batch in what.batches for name in batch.names)
         for batch in what.batches:
             name, fill = ("x", np.nan) if vocabulary is None else ("ids", -1)
-            found = np.asarray(trace.inputs[name])[batch.start : batch.start + len(batch.names)]
+            found = np.asarray(trace.inputs[name])[batch.rows]
             loaded = batch.load(0, batch.steps)
             for row, length in enumerate(batch.lengths):
                 np.testing.assert_array_equal(found[row, :length], loaded[row, :length])
@@ -105,7 +105,7 @@ def check_rich(trace: Trace, what: Recording, arrays: Arrays) -> None:
     others = set(what.batches[0].beside)
     assert set(trace.beside) == others
     for batch in what.batches:
-        rows = slice(batch.start, batch.start + len(batch.names))
+        rows = batch.rows
         for inputs, part in ((trace.inputs, batch), *((trace.beside[name], batch.beside[name]) for name in others)):
             np.testing.assert_array_equal(np.asarray(inputs["lengths"])[rows], part.lengths)
             found, loaded = np.asarray(inputs["x"])[rows], part.load(0, part.steps)

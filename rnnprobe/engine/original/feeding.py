@@ -145,7 +145,7 @@ class Fed:
         names = [*(layer.name for layer in layers), *(group.name for group in self._wanted.groups)]
         lengths = told.get(names[0], np.full(count, steps, np.int64)) if names else np.full(count, steps, np.int64)
         self.batch = Batch(
-            0,
+            np.arange(count),
             tuple(str(k) for k in range(count)),
             lengths,
             steps,
@@ -153,7 +153,7 @@ class Fed:
             lambda start, stop: entered[:, start:stop].copy(),
             str(entered.dtype),
         )
-        chunk = Chunk(np.arange(count), 0, lengths, steps, {})
+        chunk = Chunk(self.batch.rows, 0, lengths, steps, {}, self.batch.rows)
         self.joined = Joining(runner.tracks, self.batch)
         self.joined.add(chunk, found, count, held=True, told=told)
 

@@ -22,7 +22,7 @@ class Chunk:
         lengths: `[rows]`, the steps that are left of each, at most `steps`; at least 1.
         steps: that the graph is run for; past its length a sequence is zeros.
         values: input → `[rows, steps, …]` floats, or ids, as the user gave them.
-        first: the number of the batch's first sequence in the whole input.
+        numbers: `[rows]`, those in the whole input.
         beside: input → `[rows]`, its own lengths where these are others.
     """
 
@@ -31,7 +31,7 @@ class Chunk:
     lengths: Array
     steps: int
     values: Mapping[str, Array]
-    first: int = 0
+    numbers: Array
     beside: Mapping[str, Array] = field(default_factory=dict)
 
 
@@ -68,7 +68,7 @@ class Given:
             room = [(0, 0), (0, own - loaded.shape[1]), *[(0, 0)] * (loaded.ndim - 2)]
             values[name] = np.pad(loaded, room)
         own_lengths = {n: one.lengths[rows] for n, one in batch.beside.items() if self._loose or n in self._whole}
-        return Chunk(rows, start, lengths, steps, values, batch.start, own_lengths)
+        return Chunk(rows, start, lengths, steps, values, batch.rows[rows], own_lengths)
 
     def taken(self, source: str, values: Array, *, ids: bool) -> Array:
         """An input as a tensor of ids or of floats takes it: `[rows, steps]` or `[rows, steps, features]`.

@@ -222,7 +222,7 @@ class Runner:
             for state, edge in of.items():
                 zeros = np.zeros((count, *signal_shapes(self._network[name])[state]), self._given.dtype)
                 feed[f"{edge}:0"] = states.get(name, {}).get(state, zeros)[filled]
-        feed.update(self._probing.feed(self._built.given, chunk.rows[filled] + chunk.first))
+        feed.update(self._probing.feed(self._built.given, chunk.numbers[filled]))
         bound = all(track.bound for track in self._tracks)
         found = self._session.run(feed, chunk.steps + _ROOM if bound else max(chunk.steps + _ROOM, _MOST_STEPS))
         if not self._probing.loose:
