@@ -97,15 +97,22 @@ class Run:
         return found
 
     def blocks(
-        self, record: Mapping[str, Sequence[str]], *, initial: Mapping[str, Any] | None = None, carry: bool = False
+        self,
+        record: Mapping[str, Sequence[str]],
+        *,
+        initial: Mapping[str, Any] | None = None,
+        carry: bool = False,
+        ordered: bool = True,
     ) -> Iterator[Block]:
-        """Runs, and yields what `record` names (`rnnprobe.engine.trace`)."""
+        """Runs, and yields what `record` names (`rnnprobe.engine.trace`); `ordered`: batch after batch."""
         from rnnprobe import engine
 
         if self.probe is not None:
             return _picked(self.probe.blocks(), record)
         states = {**self.initial, **(initial or {})}
-        return engine.trace(self.network, self.batches, record, initial=states, carry=carry, outcomes=self.outcomes)
+        return engine.trace(
+            self.network, self.batches, record, initial=states, carry=carry, outcomes=self.outcomes, ordered=ordered
+        )
 
     def close(self) -> None:
         """Ends the session of an original graph, where one is open; `blocks` does so at its end."""

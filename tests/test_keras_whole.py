@@ -100,7 +100,7 @@ def test_verify_where_the_last_step_is_masked(tmp_path, layer):
     x = np.array([[3, 4, 5, 0, 0], [0, 0, 2, 7, 8], [1, 2, 3, 4, 5]])
     batches = read(x, stacks.entries(network), say=lambda line: None)
     outcomes = engine.extents(network, batches).outcomes
-    ours = engine.trace(network, batches, chosen(layers, "all"), outcomes=outcomes)
+    ours = engine.trace(network, batches, chosen(layers, "all"), outcomes=outcomes, ordered=True)
     found = compare(ours, witness(network, batches), layers, CLOSE)
     assert found.agrees, first_beyond(found)
 

@@ -12,7 +12,8 @@ except ImportError as error:
         f"TensorFlow can't be imported: {error}", hint="tracing runs in TensorFlow: `pip install tensorflow`"
     ) from error
 
+from rnnprobe.engine.compilation import Compilation
 from rnnprobe.engine.extents import Extents, extents
-from rnnprobe.engine.run import trace
+from rnnprobe.engine.run import Engine, trace
 
-__all__ = ["Extents", "extents", "trace"]
+__all__ = ["Compilation", "Engine", "Extents", "extents", "trace"]

@@ -6,7 +6,7 @@ gates come out beside h, at every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -27,11 +27,15 @@ OUTPUT = "output"
 connection that and the layer's input."""
 
 
+Run: TypeAlias = Callable[
+    [Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, Any], States, Mapping[str, Any]], tuple[Recorded, States]
+]
+"""What `compile_pass` returns."""
+
+
 def compile_pass(
-    layers: Sequence[Layer], record: Mapping[str, Sequence[str]], kept: set[str], dtype: str
-) -> Callable[
-    [Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], States, Mapping[str, Any]], tuple[Recorded, States]
-]:
+    layers: Sequence[Layer], record: Mapping[str, Sequence[str]], kept: Collection[str], dtype: str, *, fused: bool
+) -> Run:
     """A function that runs layers of one direction over a block of steps.
 
     Args:
@@ -39,10 +43,12 @@ def compile_pass(
         record: layer → the signals to record.
         kept: layers whose output a later pass reads; it is recorded as `OUTPUT`.
         dtype: `float32` or `float64`.
+        fused: XLA compiles it, once for each shape of what it is given: operations become a few loops over memory.
 
     Returns:
-        `run(inputs, valid, shown, states, memories)`: `inputs` maps the names of what is not in this pass to
-        `[time, batch, *shape]`; `valid` maps each layer to `[time, batch]` bool, or to None where every step is valid;
+        `run(inputs, steps, valid, shown, states, memories)`: `inputs` maps the names of what is not in this pass to
+        `[time, batch, *shape]`, of which `steps` (an int32 scalar) are run; what is recorded of others means nothing;
+        `valid` maps each layer to `[time, batch]` bool, or to None where every step is valid;
         `shown` likewise, False where the layer passes on zeros; `states` are those before the block;
         `memories` maps a layer that attends to what its cell's `attend` takes. Time runs as the layers run: a backward
         pass is given its block reversed. Returns what was recorded and the states after the
@@ -53,9 +59,9 @@ def compile_pass(
         for layer in layers
     }
 
-    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def run(
         inputs: Mapping[str, Any],
+        count: Any,
         valid: Mapping[str, Any],
         shown: Mapping[str, Any],
         states: States,
@@ -70,14 +76,14 @@ def compile_pass(
             w = weights[layer.name]
             if layer.cell.attend is not None:
                 w = {**w, **layer.cell.attend(TensorFlow, w, *memories[layer.name])}
-            steps, after[layer.name] = _run_layer(layer, w, x, valid[layer.name], states[layer.name], wanted)
+            steps, after[layer.name] = _run_layer(layer, w, x, count, valid[layer.name], states[layer.name], wanted)
             known[layer.name] = _passed_on(layer, steps[layer.cell.emits], x, shown[layer.name])
             recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}
             if layer.name in kept:
                 recorded[layer.name][OUTPUT] = known[layer.name]
         return recorded, after
 
-    return run  # type: ignore[no-any-return]
+    return tf.function(run, reduce_retracing=not fused, autograph=False, jit_compile=fused)  # type: ignore[no-any-return]
 
 
 def _passed_on(layer: Layer, emitted: Any, x: Any, shown: Any) -> Any:
@@ -109,9 +115,15 @@ def _merge(layer: Layer, sources: Sequence[Any]) -> Any:
 
 
 def _run_layer(
-    layer: Layer, w: Mapping[str, Any], x: Any, valid: Any, state: Mapping[str, Any], wanted: Mapping[str, None]
+    layer: Layer,
+    w: Mapping[str, Any],
+    x: Any,
+    count: Any,
+    valid: Any,
+    state: Mapping[str, Any],
+    wanted: Mapping[str, None],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One layer over a block: the wanted signals `[time, batch, *shape]`, and the states after it."""
+    """One layer over `count` steps of a block: the wanted signals `[time, batch, *shape]`, and the states after it."""
     cell, options = layer.cell, layer.settings
     shapes = signal_shapes(layer)
     z = cell.project(TensorFlow, w, x, options)
@@ -132,9 +144,8 @@ def _run_layer(
         return t + 1, {name: signals[name] for name in cell.states}, written
 
     _, after, arrays = tf.while_loop(
-        lambda t, *_: t < steps,
+        lambda t, *_: t < count,
         step,
         (tf.constant(0), {name: state[name] for name in cell.states}, arrays),
-        maximum_iterations=steps,
     )
     return {name: array.stack() for name, array in arrays.items()}, after

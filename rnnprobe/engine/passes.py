@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from itertools import groupby
 from math import prod
 from typing import TypeAlias
 
@@ -44,8 +45,8 @@ def ordered(network: Network) -> tuple[Node, ...]:
     return tuple(nodes[name] for name in TopologicalSorter(needs).static_order())
 
 
-def plan(network: Network, wanted: Collection[str], outputs: Collection[Feed] = ()) -> tuple[Stage, ...]:
-    """The stages that lead to the wanted layers and outputs, in order.
+def plan(network: Network, wanted: Collection[str], outputs: Collection[Feed] = ()) -> tuple[tuple[Stage, ...], ...]:
+    """The stages that lead to the wanted layers and outputs: those that wait for the same, in order.
 
     A layer joins the pass of what feeds it when both run in one direction over the same steps. Where the direction
     changes, where a transform stands between, or where a layer starts from the state in which another one ends or
@@ -66,7 +67,9 @@ def plan(network: Network, wanted: Collection[str], outputs: Collection[Feed] = 
             place = name if isinstance(node, Transform) else f"over {clock[name]}"
             groups.setdefault((level[name], backward, place), []).append(node)
     # Sorting keeps the order in which the groups were met.
-    return tuple(_stage(groups[key], nodes, outputs) for key in sorted(groups, key=lambda key: key[:2]))
+    keys = sorted(groups, key=lambda key: key[:2])
+    stages = {key: _stage(groups[key], nodes, outputs) for key in keys}
+    return tuple(tuple(stages[key] for key in together) for _, together in groupby(keys, lambda key: key[0]))
 
 
 def _stage(members: Sequence[Node], nodes: Mapping[str, Node], outputs: Collection[Feed]) -> Stage:

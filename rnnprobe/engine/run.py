@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rnnprobe.cells.attention_wrapper import MEMORY_STEPS
-from rnnprobe.cells.layers import handed_on, signal_shapes, taken_up
+from rnnprobe.cells.layers import signal_shapes, taken_up
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.cells.slices import assemble
 from rnnprobe.engine import transforms
-from rnnprobe.engine.loop import OUTPUT, compile_pass
-from rnnprobe.engine.passes import Pass, block_steps, plan
+from rnnprobe.engine.abreast import abreast
+from rnnprobe.engine.compilation import Compilation
+from rnnprobe.engine.passes import Pass, plan
+from rnnprobe.engine.running import Running
 from rnnprobe.engine.source import Source
-from rnnprobe.engine.spool import Spool
 from rnnprobe.engine.transforms import Operation
 from rnnprobe.engine.values import Values
 from rnnprobe.recover import stacks
-from rnnprobe.types import Array, Batch, Block, Feed, Layer, Mask, Network, Outcome
+from rnnprobe.types import Array, Batch, Block, Feed, Layer, Network, Outcome
 
 Initial: TypeAlias = Mapping[str, Mapping[str, Array]]
 """Layer → state → `[sequences, *shape]`, for all sequences of the input."""
@@ -35,53 +35,102 @@ def trace(
     initial: Initial | None = None,
     carry: bool = False,
     outcomes: Sequence[Outcome] = (),
+    cut: Compilation | None = None,
+    ordered: bool = False,
 ) -> Iterator[Block]:
-    """Runs every batch and yields what was recorded.
+    """Runs every batch and yields what was recorded: as `Engine`, once.
 
-    Memory is bounded by the size of a block, but for transforms that see whole sequences: what enters and leaves them
-    is there for a whole batch, and so is what the model gives in the end.
+    Args:
+        network, record, outcomes: as `Engine` takes them.
+        batches, initial, carry: as `Engine.over` takes them.
+        cut: how the run is cut and compiled; None: as suits these batches (`rnnprobe.engine.compilation`).
+        ordered: one batch is through before the next begins.
+    """
+    cut = cut if cut is not None else Compilation.of(network, batches)
+    cut = replace(cut, at_once=1) if ordered else cut
+    return Engine(network, record, outcomes=outcomes, cut=cut).over(batches, initial=initial, carry=carry)
+
+
+class Engine:
+    """A network that is ready to run, again and again: what is compiled stays so.
 
     Args:
         network: what runs from the inputs (`rnnprobe.recover.stacks.select`), as `extents` returned it.
-        batches: the input (`rnnprobe.inputs.read`), as the network's entries want it.
         record: layer → signals; a layer that is not named runs where others need it, and is not recorded.
-        initial: the states to start from, over what the network says; where neither says anything, what the cell starts
-            from, which is zeros for most.
-        carry: a batch starts from the states in which the one before it ended; batches then hold one sequence each.
         outcomes: those of the model's outputs, as `extents` returned them, that a block at the end of each batch holds.
-
-    Yields:
-        Blocks, `[time, batch, *shape]`; states of skipped steps are held, other signals of them NaN; NaN past a length.
-
-    Raises:
-        BadInput: a transform can't take the sequences.
+        cut: how the run is cut and compiled.
     """
-    dtype = stacks.compute_dtype(network.layers)
-    wanted = {outcome.name: network.outputs[outcome.name] for outcome in outcomes}
-    source = Source(network, dtype)
-    work = [
-        _Running(stage, compile_pass(stage.layers, record, set(stage.kept), dtype), record, dtype)
-        if isinstance(stage, Pass)
-        else Operation(stage, network, dtype)
-        for stage in plan(network, record, tuple(wanted.values()))
-    ]
-    ends: dict[str, Mapping[str, Array]] = {}
-    for batch in batches:
-        with source.of(batch) as values:
-            for stage in work:
-                if isinstance(stage, Operation):
-                    values.keep(stage.transform.name, transforms.run(stage, values))
-                    continue
-                begin = {
-                    layer.name: _initial(layer, batch, values, initial or {}, ends if carry else {}, dtype)
-                    for layer in stage.work.layers
-                }
-                for block in stage.over(batch, values, begin):
-                    ends.update(block.final)
-                    if record.keys() & block.signals.keys():
-                        yield _recorded(block, record)
-            if outcomes:
-                found = {outcome.name: _outcome(outcome, wanted[outcome.name], values, dtype) for outcome in outcomes}
+
+    def __init__(
+        self,
+        network: Network,
+        record: Mapping[str, Sequence[str]],
+        *,
+        outcomes: Sequence[Outcome] = (),
+        cut: Compilation,
+    ) -> None:
+        self._record, self._cut, self._outcomes = record, cut, outcomes
+        self._dtype = stacks.compute_dtype(network.layers)
+        self._wanted = {outcome.name: network.outputs[outcome.name] for outcome in outcomes}
+        self._source = Source(network, self._dtype)
+        self._work = [
+            [
+                Running.of(stage, record, self._dtype, cut)
+                if isinstance(stage, Pass)
+                else Operation(stage, network, self._dtype)
+                for stage in together
+            ]
+            for together in plan(network, record, tuple(self._wanted.values()))
+        ]
+
+    def over(self, batches: Sequence[Batch], *, initial: Initial | None = None, carry: bool = False) -> Iterator[Block]:
+        """Runs every batch and yields what was recorded: of batches that run at once a block of each in turn.
+
+        Memory is bounded by the size of a block, but for transforms that see whole sequences: what enters and leaves
+        them is there for a whole batch, and so is what the model gives in the end.
+
+        Args:
+            batches: the input (`rnnprobe.inputs.read`), as the network's entries want it.
+            initial: the states to start from, over what the network says; where neither says anything, what the cell
+                starts from, which is zeros for most.
+            carry: a batch starts from the states in which the one before it ended; batches then hold one sequence
+                each, and run one by one.
+
+        Yields:
+            Blocks, `[time, batch, *shape]`; states of skipped steps are held, other signals of them NaN; NaN past a
+            length.
+
+        Raises:
+            BadInput: a transform can't take the sequences.
+        """
+        ends: dict[str, Mapping[str, Array]] = {}
+        work = [partial(self._batch, batch, initial or {}, ends, carry=carry) for batch in batches]
+        return abreast(work, 1 if carry else self._cut.at_once)
+
+    def _batch(
+        self, batch: Batch, initial: Initial, ends: dict[str, Mapping[str, Array]], *, carry: bool
+    ) -> Generator[Block]:
+        """One batch; what it ends in is left in `ends` where the next one wants it."""
+        with self._source.of(batch) as values:
+            for together in self._work:
+                passes = []
+                for stage in together:
+                    if isinstance(stage, Operation):
+                        values.keep(stage.transform.name, transforms.run(stage, values))
+                        continue
+                    begin = {
+                        layer.name: _initial(layer, batch, values, initial, ends, self._dtype)
+                        for layer in stage.work.layers
+                    }
+                    passes.append(partial(stage.over, batch, values, begin))
+                # The two directions of a batch that runs by itself.
+                for block in abreast(passes, self._cut.cores if self._cut.at_once == 1 else 1):
+                    if carry:
+                        ends.update(block.final)
+                    if self._record.keys() & block.signals.keys():
+                        yield _recorded(block, self._record)
+            if self._outcomes:
+                found = {one.name: _outcome(one, self._wanted[one.name], values, self._dtype) for one in self._outcomes}
                 yield Block(batch, 0, {}, outcomes=found)
 
 
@@ -106,138 +155,12 @@ def _initial(layer: Layer, batch: Batch, values: Values, given: Initial, ends: I
     return states
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A pass that is ready to run.
-
-    Attributes:
-        work: its layers.
-        run: what `compile_pass` made of them.
-        record: layer → the signals to record.
-        dtype: that it computes with.
-    """
-
-    work: Pass
-    run: Callable[..., Any]
-    record: Mapping[str, Sequence[str]]
-    dtype: str
-
-    def over(self, batch: Batch, values: Values, begin: Initial) -> Iterator[Block]:
-        """One batch, a block at a time, from the end where the pass runs backward. `values` keeps what is left."""
-        layers, backward = self.work.layers, self.work.direction == "backward"
-        names = ", ".join(layer.name for layer in layers)
-        lengths = values.lengths(names, *(layer.feed for layer in layers))
-        spools = {name: Spool(lengths, self.dtype) for name in self.work.kept}
-        for name, spool in spools.items():
-            values.keep(name, spool)
-        steps = int(lengths.max(initial=0))
-        stretch = block_steps(self.work, self.record, len(lengths), np.dtype(self.dtype).itemsize)
-        starts = list(range(0, steps, stretch)) or [0]
-        turn = slice(None, None, -1 if backward else 1)
-        shown = {layer.name: _Shown(layer.feed.mask, len(lengths)) for layer in layers}
-        states: Any = {layer.name: begin[layer.name] for layer in layers}
-        memories = {layer.name: _memory(layer, values, self.dtype) for layer in layers if layer.context is not None}
-        for number, start in enumerate(reversed(starts) if backward else starts):
-            stop = min(start + stretch, steps)
-            inside = np.arange(start, stop)[:, None] < lengths[None, :]
-            inputs = {
-                name: np.ascontiguousarray(values.sequences[name].read(start, stop)[turn]) for name in self.work.reads
-            }
-            valid = _valid(layers, values, inside, start, stop)
-            ragged = not all(rows.all() for rows in valid.values())
-            recorded, states = self.run(
-                inputs,
-                {name: rows[turn] if ragged else None for name, rows in valid.items()},
-                {name: shown[name].over(rows[turn]) for name, rows in valid.items()},
-                states,
-                memories,
-            )
-            signals = {
-                layer: {name: array.numpy()[turn] for name, array in kept.items()} for layer, kept in recorded.items()
-            }
-            for name, spool in spools.items():
-                spool.write(start, signals[name].pop(OUTPUT))
-            final = {}
-            if number == len(starts) - 1:
-                final = {
-                    name: {state: array.numpy() for state, array in after.items()} for name, after in states.items()
-                }
-                values.finals.update(
-                    {
-                        one.name: {name: handed_on(NumPy, one, a) for name, a in final[one.name].items()}
-                        for one in layers
-                    }
-                )
-            yield Block(
-                batch,
-                start,
-                {layer.name: _blank(layer, signals[layer.name], valid[layer.name], inside) for layer in layers},
-                {layer.name: begin[layer.name] for layer in layers} if number == 0 else {},
-                final,
-            )
-
-
-def _memory(layer: Layer, values: Values, dtype: str) -> tuple[Array, Array]:
-    """What a layer attends to, `[batch, memory_steps, memory_size]`, zeros past a length, and what is no such zero."""
-    assert layer.context is not None
-    lengths = values.lengths(f"what {layer.name} attends to", layer.context)
-    reached = np.arange(layer.sizes[MEMORY_STEPS])[None, :] < lengths[:, None]
-    memory = np.zeros((*reached.shape, layer.sizes["memory_size"]), dtype)
-    longest = int(lengths.max(initial=0))
-    memory[:, :longest] = values.block(layer.context, 0, longest).swapaxes(0, 1)
-    memory[~reached] = 0.0
-    return memory, reached
-
-
-def _valid(
-    layers: Sequence[Layer], values: Values, inside: Array, start: int, stop: int
-) -> dict[str, NDArray[np.bool_]]:
-    """Layer → `[time, batch]`: the steps that are run, those inside the lengths that the layer's mask leaves."""
-    masks = dict.fromkeys(layer.feed.mask for layer in layers if layer.feed.mask is not None)
-    left = {mask: inside & ~values.skipped(mask, start, stop) for mask in masks}
-    return {layer.name: inside if layer.feed.mask is None else left[layer.feed.mask] for layer in layers}
-
-
-class _Shown:
-    """Where a layer with a mask passes on what it computed, and where zeros, block after block.
-
-    At a skipped step it passes on what it did last, which before its first valid step is zeros whatever state it
-    started from; or its state; or zeros at every skipped step.
-    """
-
-    def __init__(self, mask: Mask | None, batch: int) -> None:
-        self._mask = mask
-        self._begun = np.zeros(batch, bool)
-
-    def over(self, valid: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-        """`[time, batch]` for a block whose valid steps are given, in the order in which they are run."""
-        if self._mask is None or self._mask.emits == "state":
-            return None
-        if self._mask.emits == "zeros":
-            return valid
-        shown: NDArray[np.bool_] = np.logical_or.accumulate([self._begun, *valid], axis=0)[1:]
-        self._begun = shown[-1] if len(shown) else self._begun
-        return shown
-
-
 def _recorded(block: Block, record: Mapping[str, Sequence[str]]) -> Block:
     """The block without the layers that ran only because others needed them."""
     signals, initial, final = (
         {name: part[name] for name in part if name in record} for part in (block.signals, block.initial, block.final)
     )
     return replace(block, signals=signals, initial=initial, final=final)
-
-
-def _blank(layer: Layer, signals: dict[str, Array], valid: Array, inside: Array) -> dict[str, Array]:
-    """NaN past a length; at a skipped step the states stay, and what was not computed is NaN."""
-    if valid.all():
-        return signals
-    for name, array in signals.items():
-        gone = ~inside if name in layer.cell.states else ~valid
-        if gone.any():
-            over = gone.reshape(*gone.shape, *[1] * (array.ndim - 2))
-            signals[name] = np.where(over, np.array(np.nan, array.dtype), array)
-    return signals
 
 
 def _outcome(outcome: Outcome, feed: Feed, values: Values, dtype: str) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 
 from rnnprobe.engine.values import Value, Values
@@ -16,13 +18,15 @@ class Given(Value):
         batch: of this input.
         features: of a one-hot step, or None where ids stay numbers.
         dtype: the floats to give.
+        one: files are read one at a time.
     """
 
-    def __init__(self, batch: Batch, features: int | None, dtype: str) -> None:
+    def __init__(self, batch: Batch, features: int | None, dtype: str, one: Lock) -> None:
         super().__init__(batch.lengths)
         self._batch = batch
         self._features = features
         self._dtype = dtype
+        self._one = one
         self._last: tuple[int, int, Array] | None = None
         self.ids = batch.shape is None
         if batch.shape is not None:
@@ -32,10 +36,11 @@ class Given(Value):
 
     def raw(self, start: int, stop: int) -> Array:
         """What the user gave, `[time, batch, …]`. The last stretch is kept, since masks look at it again."""
-        if self._last is None or self._last[:2] != (start, stop):
-            self._last = None
-            self._last = (start, stop, self._batch.load(start, stop).swapaxes(0, 1))
-        return self._last[2]
+        with self._one:
+            if self._last is None or self._last[:2] != (start, stop):
+                self._last = None
+                self._last = (start, stop, self._batch.load(start, stop).swapaxes(0, 1))
+            return self._last[2]
 
     def read(self, start: int, stop: int) -> Array:
         steps = self.raw(start, stop)
@@ -74,6 +79,7 @@ class Source:
 
     def __init__(self, network: Network, dtype: str) -> None:
         self._dtype = dtype
+        self._one = Lock()
         self._path = network.checkpoint.path
         self._entries = stacks.entries(network)
         stored = {embedding.table.name: embedding.table for embedding in network.embeddings}
@@ -85,6 +91,6 @@ class Source:
         given = {}
         for number, (name, entry) in enumerate(self._entries.items()):
             features = None if entry.embedded else entry.features
-            given[name] = Given(batch if number == 0 else batch.beside[name], features, self._dtype)
+            given[name] = Given(batch if number == 0 else batch.beside[name], features, self._dtype, self._one)
         embedded = {name: Embedded(given[ids], table) for name, ids, table in self._embeddings}
         return Values(batch.names, {**given, **embedded}, self._path)

@@ -57,10 +57,11 @@ def test_passes_of_a_stacked_bidirectional_network():
     top_fw = reads(layer(LSTM, "top_fw"), "fw", "bw")
     top_bw = reads(layer(LSTM, "top_bw"), "fw", "bw", direction="backward")
     work = plan(network(fw, bw, top_fw, top_bw), {"top_fw", "top_bw"})
-    assert [[one.name for one in p.layers] for p in work] == [["fw"], ["bw"], ["top_fw"], ["top_bw"]]
-    assert [p.kept for p in work] == [{"fw"}, {"bw"}, set(), set()]
+    names = [[[one.name for one in p.layers] for p in level] for level in work]
+    assert names == [[["fw"], ["bw"]], [["top_fw"], ["top_bw"]]]
+    assert [[p.kept for p in level] for level in work] == [[{"fw"}, {"bw"}], [set(), set()]]
     chain = plan(network(fw, reads(layer(LSTM, "next"), "fw")), {"next"})
-    assert [len(p.layers) for p in chain] == [2]
+    assert [[len(p.layers) for p in level] for level in chain] == [[2]]
 
 
 @pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])

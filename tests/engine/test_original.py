@@ -87,7 +87,7 @@ def compared(network: Network, *batches: Batch, tolerance: float = 1e-6):
     """The rebuilt layers against the original graph, and the run of that."""
     network = engine.extents(network, batches).network
     run = OriginalGraph(network, batches)
-    ours = engine.trace(network, batches, chosen(network.layers, "all"))
+    ours = engine.trace(network, batches, chosen(network.layers, "all"), ordered=True)
     return compare(ours, run.blocks(), network.layers, tolerance), run
 
 

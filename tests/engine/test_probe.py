@@ -284,7 +284,7 @@ def test_layers_are_verified_on_what_their_loop_makes(tmp_path, functional):
         "x went into the graph as [batch, time, features]",
         f"what enters {layers[0].name} is computed in the graph, and was taken from there",
     )
-    ours = engine.trace(found.entered.network, found.entered.batches, chosen(layers, "all"))
+    ours = engine.trace(found.entered.network, found.entered.batches, chosen(layers, "all"), ordered=True)
     compared = compare(ours, found.blocks, layers, 1e-5)
     assert compared.agrees
     assert {one.signal for one in compared.differences} >= {"c", "h", "f_pre", "final c"}
@@ -299,7 +299,7 @@ def test_layers_start_where_the_original_does(tmp_path):
     x, begin = RANDOM.normal(size=(3, 6, 3)).astype("f"), RANDOM.normal(size=(3, 4)).astype("f")
     found = entering(network, [batch(x)], feeds={"begin": begin})
     assert np.array_equal(found.initial[layers[0].name]["h"], begin)
-    ours = engine.trace(found.network, found.batches, chosen(layers, "all"), initial=found.initial)
+    ours = engine.trace(found.network, found.batches, chosen(layers, "all"), initial=found.initial, ordered=True)
     assert compare(ours, found.blocks, layers, 1e-5).agrees
 
 
@@ -343,7 +343,7 @@ def test_keywords_from_the_bytes_of_a_wav_file(corpus, name):
         for layer in names:
             np.testing.assert_allclose(block.signals[layer]["h"][:, 0], expected[f"h/{layer}"][row], atol=1e-5)
     found = entering(network, feeds=feeds)
-    ours = engine.trace(found.network, found.batches, chosen(found.network.layers, "all"))
+    ours = engine.trace(found.network, found.batches, chosen(found.network.layers, "all"), ordered=True)
     assert compare(ours, found.blocks, found.network.layers, 1e-4).agrees
 
 
@@ -373,7 +373,7 @@ def test_a_decoder_that_reads_what_it_attends_to(corpus):
     found = entering(network, [words])
     assert found.notes[0] == f"{source} went into the graph as [batch, time]"
     assert found.batches[0].lengths.tolist() == [3, 3, 3]
-    ours = engine.trace(found.network, found.batches, chosen(layers, "all"), initial=found.initial)
+    ours = engine.trace(found.network, found.batches, chosen(layers, "all"), initial=found.initial, ordered=True)
     assert compare(ours, found.blocks, layers, 1e-5).agrees
 
 

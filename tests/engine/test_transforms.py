@@ -172,7 +172,10 @@ def test_given_states_and_carried_ones_go_before_the_wiring():
 
 def test_layers_on_other_steps_do_not_run_together():
     net, *_ = seq2seq()
-    assert [[one.name for one in stage.layers] for stage in plan(net, {"decoder"})] == [["encoder"], ["decoder"]]
+    assert [[[one.name for one in p.layers] for p in level] for level in plan(net, {"decoder"})] == [
+        [["encoder"]],
+        [["decoder"]],
+    ]
     assert len(plan(net, {"encoder"})) == 1, "what nobody wants does not run"
 
 

@@ -76,7 +76,7 @@ def compared(net, *batches: Batch, original=None, initial=None):
     """Our trace of `net` against the original of `original` (of itself, if not given)."""
     known = engine.extents(net, batches)
     ours = engine.trace(
-        known.network, batches, chosen(net.layers, "all"), initial=initial or {}, outcomes=known.outcomes
+        known.network, batches, chosen(net.layers, "all"), initial=initial or {}, outcomes=known.outcomes, ordered=True
     )
     found = compare(ours, witness(original or net, batches, initial), net.layers, TOLERANCE["float32"])
     signals = sum(len(names) + len(net[name].cell.states) for name, names in chosen(net.layers, "all").items())

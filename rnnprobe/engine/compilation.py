@@ -1,0 +1,82 @@
+"""How a run is cut and compiled: decided once, of the whole input, so that a part of it gives the same numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnprobe.types import Array, Batch, Layer, Network
+
+_WORTH = 20_000
+"""Steps of loops that have to come before compiling pays: it takes 0.2 to 1 s, and saves 20 to 50 µs a step."""
+
+_SHRINK = 4
+"""A block that is not full is filled up to the whole, a quarter or a sixteenth … of the steps of a full one: each of
+them is compiled by itself."""
+
+WIDE = 512
+"""Units from which on one product keeps several cores busy (`intra_op`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """How a run is cut and compiled.
+
+    Attributes:
+        fused: XLA compiles the loops, for blocks of fixed shapes.
+        rows: of a block that is compiled: shorter batches are filled up.
+        at_once: batches that run at once, a thread each.
+        cores: threads that there may be.
+    """
+
+    fused: bool = False
+    rows: int = 0
+    at_once: int = 1
+    cores: int = 1
+
+    @classmethod
+    def of(cls, network: Network, batches: Sequence[Batch]) -> Compilation:
+        """What suits a network and its whole input.
+
+        Args:
+            network: what runs.
+            batches: all of them, whichever are run here.
+        """
+        loops = sum(batch.steps for batch in batches) * len(network.layers)
+        flat = all(layer.cell.space is None for layer in network.layers)
+        rows = max((len(batch.rows) for batch in batches), default=0)
+        cores = len(os.sched_getaffinity(0))
+        return cls(loops >= _WORTH and flat, rows, max(1, min(len(batches), cores)), cores)
+
+
+def intra_op(layers: Sequence[Layer]) -> int | None:
+    """The threads that one operation should use, where TensorFlow has not begun: None leaves it to TensorFlow.
+
+    With one, several batches at once use the cores better than the product of one batch does.
+    """
+    return None if any(layer.sizes.get("units", WIDE) >= WIDE for layer in layers) else 1
+
+
+def filled_steps(count: int, stretch: int) -> int:
+    """The steps of the compiled block that holds `count` steps, at most `stretch`."""
+    size = stretch
+    while size > 1 and -(-size // _SHRINK) >= count:
+        size = -(-size // _SHRINK)
+    return size
+
+
+def filled(array: Array, steps: int, rows: int) -> Array:
+    """`[time, batch, …]` with zeros behind both axes."""
+    if array.shape[:2] == (steps, rows):
+        return np.ascontiguousarray(array)
+    whole = np.zeros((steps, rows, *array.shape[2:]), array.dtype)
+    whole[: array.shape[0], : array.shape[1]] = array
+    return whole
+
+
+def filled_rows(states: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """State → `[rows, …]`, zeros behind."""
+    return {name: filled(array[None], 1, rows)[0] for name, array in states.items()}
