@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rnnprobe.analysis import padding
 from rnnprobe.analysis.comparison import Comparer, Comparison, compare
-from rnnprobe.analysis.verification import VERIFIED, Verified, refuse_foreign, tolerance, unverified, verification
+from rnnprobe.analysis.verification import (
+    DIFFERS,
+    VERIFIED,
+    Verified,
+    refuse_foreign,
+    tolerance,
+    unverified,
+    verification,
+)
 from rnnprobe.errors import AnswerIsNo, BadInput, Refused
-from rnnprobe.run import Run, taken
+from rnnprobe.runs.run import Run, taken
 from rnnprobe.types import Block
 
 if TYPE_CHECKING:
@@ -111,14 +119,15 @@ class Compared:
             self._witness.close()
         self.verification = verification(self._comparer.comparison, self._witness.notes, self._witness.name)
 
-    def settle(self, path: Path) -> None:
-        """Ends it.
 
-        Raises:
-            AnswerIsNo: the two differ.
-        """
-        if self.verification["status"] == "differs":
-            raise AnswerIsNo(f"differs: {self.verification['reason']}", path=path)
+def settle(verified: Verified, path: Path) -> None:
+    """Ends a run that was compared.
+
+    Raises:
+        AnswerIsNo: the two differ.
+    """
+    if verified["status"] == DIFFERS:
+        raise AnswerIsNo(f"differs: {verified['reason']}", path=path)
 
 
 def prove(run: Run, off: float | None = None, *, padded: bool = False) -> tuple[Comparison, Witness]:

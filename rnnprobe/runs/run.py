@@ -14,6 +14,7 @@ from rnnprobe.analysis.select import named, select
 from rnnprobe.cells.layers import chosen
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
+from rnnprobe.runs.reading import Say
 from rnnprobe.types import Array, Batch, Block, Entry, Layer, Network, Outcome
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ Read: TypeAlias = Callable[[Mapping[str, Entry]], tuple[Batch, ...]]
 
 ENGINES = ("rebuilt", "original")
 """What may run."""
-
-Say: TypeAlias = Callable[[Sequence[str]], None]
-"""Says lines to the user."""
 
 
 @dataclass(frozen=True, slots=True)
