@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from rnnprobe.cli.options import (
     speaker,
     verbosity,
 )
+from rnnprobe.cli.parted import Parted
 from rnnprobe.cli.reading import reads_input
 from rnnprobe.recover import Overrides
 from rnnprobe.runs.reading import Reading
@@ -26,7 +28,7 @@ from rnnprobe.runs.reading import Reading
 if TYPE_CHECKING:
     from rnnprobe.analysis.verification import Verified
     from rnnprobe.runs import Ready
-    from rnnprobe.types import Block, Recording
+    from rnnprobe.types import Recording
 
 
 @click.command()
@@ -67,6 +69,19 @@ if TYPE_CHECKING:
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep finished parts beside the output, a .h5 file, until it is there: where the trace is cut, the same "
+    "command goes on.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Trace on a Dask cluster, tcp://HOST:PORT, or local:N for N processes here; -o then presents the parts, which "
+    "stay beside it. Parts are kept as with --resume.",
+)
+@click.option("--merge", is_flag=True, help="With --scheduler: copy the parts into one file, and remove them.")
 @click.option("--dry-run", is_flag=True, help="Say what would be recorded, and run nothing.")
 @describes_cell
 @json_option
@@ -86,6 +101,9 @@ def command(
     dtype: str,
     compress: str | None,
     force: bool,
+    resume: bool,
+    scheduler: str | None,
+    merge: bool,
     dry_run: bool,
     overrides: Overrides,
     as_json: bool,
@@ -107,9 +125,8 @@ def command(
     """
     from rnnprobe import outputs, runs
     from rnnprobe.inputs import feeds
-    from rnnprobe.inputs.file import path_of
     from rnnprobe.runs.proof import settle
-    from rnnprobe.runs.provenance import provenance
+    from rnnprobe.runs.provenance import identity, provenance
 
     job = runs.Job(
         model,
@@ -124,15 +141,20 @@ def command(
         tensors=tensors,
         feeds=feeds.read(reading.feed),
         verify=verify,
+        dtype=dtype,
+        compress=compress,
     )
     tell = speaker(quiet)
     whole = runs.opened(job)
-    read = (*reading.read_from, *((initial_state,) if initial_state is not None else ()))
-    sources = [*whole.checkpoint.files, *(path for path in map(path_of, read) if path is not None)]
+    sources = [*whole.checkpoint.files, *job.files]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
+    parted = Parted(resume, scheduler, merge)
+    parted.check(place)
     tell(whole.checkpoint.notes)
-    ready = runs.ready(job, whole, tell, provenance(whole.checkpoint, reading, sys.argv[1:]))
+    attributes = provenance(whole.checkpoint, reading, sys.argv[1:])
+    ready = runs.ready(job, whole, tell, attributes)
+    parted.refuse(ready)
     if not quiet and ready.run.probe is None:
         say_assumptions(ready.run.network)
     if dry_run:
@@ -141,8 +163,12 @@ def command(
     if place is None:
         verified = _summarise(ready, quiet, as_json)
     else:
-        with outputs.open(place, ready.recording, dtype=dtype, compress=compress) as sink:
-            verified = ready.record(sink, _watch(ready, quiet))
+        with _progress(ready.recording, quiet) as advance:
+            if parted:
+                verified = parted.trace(ready, place, identity(job, reading, attributes), advance, tell)
+            else:
+                with outputs.open(place, ready.recording, dtype=dtype, compress=compress) as sink:
+                    verified = ready.record(sink, advance)
         tell([_done(place.path, ready.recording, verified)])
     settle(verified, model)
 
@@ -165,28 +191,23 @@ def _summarise(ready: Ready, quiet: bool, as_json: bool) -> Verified:
     from rnnprobe import outputs
     from rnnprobe.views import summary
 
-    with outputs.summarise(ready.recording) as sink:
-        verified = ready.record(sink, _watch(ready, quiet))
+    with _progress(ready.recording, quiet) as advance, outputs.summarise(ready.recording) as sink:
+        verified = ready.record(sink, advance)
     summary.show(sink.summaries, verified, outcomes=sink.outcomes, as_json=as_json)
     return verified
 
 
-def _watch(ready: Ready, quiet: bool) -> Callable[[Iterator[Block]], Iterator[Block]]:
-    """What shows how far a run is."""
-    return lambda blocks: blocks if quiet else _progress(blocks, ready.recording)
-
-
-def _progress(blocks: Iterator[Block], recording: Recording) -> Iterator[Block]:
-    """A bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield from blocks
+@contextmanager
+def _progress(recording: Recording, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """What shows how far a run is: a bar on stderr where that is a terminal. It is told the number of steps done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda steps: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    steps = sum(batch.steps for batch in recording.batches) * len(recording.layers)
+    from rnnprobe.runs.parts import steps
+
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("steps", total=steps)
-        for block in blocks:
-            yield block
-            bar.advance(task, sum(len(next(iter(s.values()), ())) for s in block.signals.values()))
+        task = bar.add_task("steps", total=steps(recording))
+        yield lambda done: bar.advance(task, done)

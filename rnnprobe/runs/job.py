@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from rnnprobe import formats, recover
 from rnnprobe.analysis.select import recorded
 from rnnprobe.analysis.verification import Verified
 from rnnprobe.inputs import states
+from rnnprobe.inputs.file import path_of
 from rnnprobe.outputs import Sink
 from rnnprobe.recover import Overrides
 from rnnprobe.runs.proof import Compared
 from rnnprobe.runs.reading import Say, Source
 from rnnprobe.runs.run import Ask, Run, prepare, provable
-from rnnprobe.types import Array, Batch, Block, Entry, Network, Recording
-
-Blocks: TypeAlias = Iterator[Block]
+from rnnprobe.types import Array, Batch, Entry, Network, Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class Job:
         tensors: patterns of the original graph's tensors.
         feeds: placeholder of the original graph → value.
         verify: whether the original runs beside it; None: where a stored graph is there and cheap to run.
+        dtype, compress: of the values in the file (`rnnprobe.outputs.settings`).
     """
 
     model: Path
@@ -52,6 +52,8 @@ class Job:
     tensors: Sequence[str] = ()
     feeds: Mapping[str, Any] = field(default_factory=dict)
     verify: bool | None = None
+    dtype: str = "float32"
+    compress: str | None = None
 
     @property
     def ask(self) -> Ask:
@@ -66,6 +68,14 @@ class Job:
             self.source.given,
             self.carry or self.initial_state is not None,
         )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that is read beside the checkpoint's own."""
+        states = (self.initial_state,) if self.initial_state is not None else ()
+        config = (self.overrides.config,) if self.overrides.config is not None else ()
+        paths = map(path_of, (*self.source.read_from, *states, *config))
+        return tuple(path for path in paths if path is not None)
 
     def reader(self, say: Say) -> Callable[[Mapping[str, Entry]], tuple[Batch, ...]]:
         """What reads the input as entries want it; sequences that hand their states on run one by one."""
@@ -88,12 +98,18 @@ class Ready:
     recording: Recording
     initial: Mapping[str, Mapping[str, Array]] | None = None
 
-    def record(self, sink: Sink, watch: Callable[[Blocks], Blocks] = lambda blocks: blocks) -> Verified:
+    def record(
+        self,
+        sink: Sink,
+        advance: Callable[[int], None] = lambda steps: None,
+        batches: Sequence[Batch] | None = None,
+    ) -> Verified:
         """Runs, and hands every block to `sink`, and what was found when it was compared with the original.
 
         Args:
             sink: takes the blocks.
-            watch: is handed the blocks, and hands them on.
+            advance: takes the number of steps done, those of each layer counted.
+            batches: those that run; None: all.
 
         Returns:
             What was compared (`Recording.verification`).
@@ -102,9 +118,11 @@ class Ready:
             BadInput, Refused: comparing was asked for, and can't be done; or what the engine and the sink raise.
         """
         signals = self.recording.signals
-        compared = Compared(self.run, self.job.verify, signals)
-        for block in watch(compared.over(self.run.blocks(signals, initial=self.initial, carry=self.job.carry))):
+        compared = Compared(self.run, self.job.verify, signals, batches)
+        blocks = self.run.blocks(signals, initial=self.initial, carry=self.job.carry, batches=batches)
+        for block in compared.over(blocks):
             sink.write(block)
+            advance(sum(len(next(iter(of.values()), ())) for of in block.signals.values()))
         sink.verified(compared.verification)
         return compared.verification
 

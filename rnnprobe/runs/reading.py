@@ -24,6 +24,10 @@ class Source(Protocol):
     def given(self) -> bool:
         """Whether there are sequences; what is fed may be all."""
 
+    @property
+    def read_from(self) -> Sequence[Any]:
+        """Everything that is read: paths, and what is none."""
+
     def read(self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None) -> tuple[Batch, ...]:
         """The input, as a network takes it.
 
@@ -54,6 +58,11 @@ class Given:
     def given(self) -> bool:
         """Whether there are sequences."""
         return self.source is not None
+
+    @property
+    def read_from(self) -> Sequence[Any]:
+        """What was handed over."""
+        return (self.source, self.lengths)
 
     def read(self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None) -> tuple[Batch, ...]:
         """The input, as a network takes it; see `Source`."""

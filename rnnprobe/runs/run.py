@@ -95,15 +95,28 @@ class Run:
         return found
 
     def blocks(
-        self, record: Mapping[str, Sequence[str]], *, initial: Mapping[str, Any] | None = None, carry: bool = False
+        self,
+        record: Mapping[str, Sequence[str]],
+        *,
+        initial: Mapping[str, Any] | None = None,
+        carry: bool = False,
+        batches: Sequence[Batch] | None = None,
     ) -> Iterator[Block]:
-        """Runs, and yields what `record` names (`rnnprobe.engine.trace`)."""
+        """Runs, and yields what `record` names (`rnnprobe.engine.trace`).
+
+        Args:
+            record: layer → signals.
+            initial: layer → state → `[sequences, *shape]`, to start from.
+            carry: each sequence starts from the states in which the one before it ended.
+            batches: those of the rebuilt layers' that run, computed as all of them would be; None: all.
+        """
         from rnnprobe import engine
 
         if self.probe is not None:
             return _picked(self.probe.blocks(), record)
         states = {**self.initial, **(initial or {})}
-        return engine.trace(self.network, self.batches, record, initial=states, carry=carry, outcomes=self.outcomes)
+        some = self.batches if batches is None else batches
+        return engine.trace(self.network, some, record, initial=states, carry=carry, outcomes=self.outcomes)
 
     def close(self) -> None:
         """Ends the session of an original graph, where one is open; `blocks` does so at its end."""
