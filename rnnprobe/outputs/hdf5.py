@@ -180,13 +180,13 @@ def _array(
         dtype: Any = h5py.string_dtype()
     else:
         dtype = np.dtype(field.dtype)
-        options["fillvalue"] = field.fill
+        options["fillvalue"] = dtype.type(field.fill)  # the very NaN that is written: libhdf5 has one of its own
         if field.lengths is not None and field.nbytes:
             options |= shaper.options(field)
             if settings.compress is not None:
                 options |= {"compression": "gzip", "compression_opts": settings.compress, "shuffle": True}
     if virtual is not None:
-        array = group.create_virtual_dataset(field.name, virtual, fillvalue=field.fill)
+        array = group.create_virtual_dataset(field.name, virtual, fillvalue=options["fillvalue"])
     else:
         array = group.create_dataset(field.name, shape=field.shape, dtype=dtype, **options)
     for axis, (name, size) in enumerate(zip(field.dimensions, field.shape, strict=True)):

@@ -37,10 +37,10 @@ def write(place: Destination, recording: Recording, settings: Settings, shards: 
         if one.known is None and one.nbytes
     }
     for shard in shards:
-        name = str(shard.path.relative_to(place.target.parent))
+        name = escaped(str(shard.path.relative_to(place.target.parent)))
         for key, field in shard.arrays(settings.dtype):
             if field.nbytes:
-                source = h5py.VirtualSource(name, "/".join(("", *key)), shape=field.shape, dtype=field.dtype)
+                source = h5py.VirtualSource(name, escaped("/".join(("", *key))), shape=field.shape, dtype=field.dtype)
                 rows = slice(shard.first, shard.first + field.shape[0])
                 layouts[key][(rows, *(slice(0, size) for size in field.shape[1:]))] = source
 
@@ -54,3 +54,8 @@ def write(place: Destination, recording: Recording, settings: Settings, shards: 
         hdf5.skeleton(descriptor, recording, settings, fill, layouts),
     ):
         pass
+
+
+def escaped(name: str) -> str:
+    """A name as HDF5 wants that of a source: `%b` in it would stand for the numbers of blocks."""
+    return name.replace("%", "%%")

@@ -55,9 +55,9 @@ def pieces(file: File, dataset: Any, name: str) -> tuple[Piece, ...]:
     found = []
     for source in dataset.virtual_sources():
         corner = _corner(source.vspace, dataset.shape)
-        shard = _shard(file, source.file_name)
+        shard = _shard(file, _plain(source.file_name))
         whole = source.src_space.get_select_type() == h5s.SEL_ALL
-        if corner is None or shard is None or not whole or source.dset_name != f"/{name}":
+        if corner is None or shard is None or not whole or _plain(source.dset_name) != f"/{name}":
             raise Refused(
                 f"{name} keeps its values in other files",
                 path=file.path,
@@ -68,12 +68,22 @@ def pieces(file: File, dataset: Any, name: str) -> tuple[Piece, ...]:
     return tuple(found)
 
 
+def _plain(name: str) -> str:
+    """A name of a source without its escapes; empty where blocks are numbered in it."""
+    bare = name.replace("%%", "")
+    return "" if "%" in bare else name.replace("%%", "%")
+
+
 def _parts(file: File) -> Path:
     return folder(Path(file.path).resolve())
 
 
 def _shard(file: File, name: str) -> Path | None:
-    """A plain file below the directory of parts, by its path from the trace; else None."""
+    """A plain file below the directory of parts, by its path from the trace; else None.
+
+    Raises:
+        BadInput: it would be one, and is not there.
+    """
     place, words = _parts(file), PurePosixPath(name).parts
     if len(words) < 2 or words[0] != place.name or ".." in words:
         return None
@@ -84,6 +94,10 @@ def _shard(file: File, name: str) -> Path | None:
                 return None
             path = path / word
         return path if stat.S_ISREG(os.lstat(path).st_mode) else None
+    except FileNotFoundError as exc:
+        raise file.bad(
+            f"is made of parts, and {path} is missing", hint=f"{place.name}/ belongs beside the file, as it was written"
+        ) from exc
     except (OSError, ValueError):
         return None
 

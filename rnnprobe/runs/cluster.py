@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,7 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
                     threads_per_worker=1,
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
+                    preload=[__name__],
                 )
             )
         try:
@@ -161,6 +163,11 @@ def _order(ready: Ready, ledger: Ledger) -> Order:
 
 _TURN = Lock()
 _KEPT: dict[object, Ready] = {}
+
+
+def dask_setup(worker: Any) -> None:
+    """What Dask calls in each process of a cluster on this machine: Ctrl-C is for the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def check(order: Order) -> str:
