@@ -60,14 +60,13 @@ def rnnprobe(case: Case) -> Callable[[], Any]:
     """The engine: h, c and every gate at every step, in arrays of NumPy."""
     import rnnprobe
     from rnnprobe import engine, inputs
-    from rnnprobe.engine.compilation import Compilation, intra_op
+    from rnnprobe.engine.compilation import Compilation
     from rnnprobe.recover import stacks
+    from rnnprobe.runs import threads
 
     with tempfile.TemporaryDirectory() as folder:
         network = rnnprobe.open(stored(Path(folder) / "weights.h5", case))
-        threads = intra_op(network.layers)
-        if threads is not None:
-            os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+        threads.choose(network.layers)
         x = np.ascontiguousarray(case.x.swapaxes(0, 1))
         batches = inputs.read(x, stacks.entries(network), say=print, batch_size=min(ROWS, case.batch))
         (layer,) = network.layers

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnprobe.types import Array, Batch, Entry, Layer, Network, OptionValue, Recording
+from rnnprobe.types import Array, Layer, Network, OptionValue
 
 if TYPE_CHECKING:
     from rnnprobe.analysis.comparison import Comparison
@@ -108,32 +108,25 @@ def trace(
         BadInput: x, the lengths or the states don't fit the network; the message says what it takes.
         Refused: the original graph would have to run an operation that is not on the list.
     """
-    from rnnprobe import inputs, outputs, proof
-    from rnnprobe import run as runs
-    from rnnprobe.analysis.select import recorded
-    from rnnprobe.inputs import states as given_states
+    from rnnprobe import outputs, runs
 
     whole = _network(model)
-    words, output = recorded(record)
-    given = carry or initial_state is not None
-    ask = runs.Ask(
-        engine, _listed(layers), own_input, output, _listed(tensors), feeds or {}, x is not None, states=given
+    job = runs.Job(
+        whole.checkpoint.path,
+        runs.Given(x, lengths, time_major),
+        layers=_listed(layers),
+        record=record,
+        initial_state=initial_state,
+        carry=carry,
+        own_input=own_input,
+        engine=engine,
+        tensors=_listed(tensors),
+        feeds=feeds or {},
+        verify=verify,
     )
-
-    def read(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
-        size = 1 if carry else inputs.BATCH_SIZE
-        return inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major, batch_size=size)
-
-    run = runs.prepare(whole, ask, read, _warn_each if initial_state is None else _silent)
-    recording = Recording(run.layers, run.signals(words), run.batches, lengths=run.lengths, outcomes=run.outcomes)
-    states = None
-    if initial_state is not None:
-        states = given_states.read(initial_state, run.network.layers, recording.sequences, say=_warn)
-    compared = proof.Compared(run, verify, recording.signals)
-    with outputs.collect(recording) as sink:
-        for block in compared.over(run.blocks(recording.signals, initial=states, carry=carry)):
-            sink.write(block)
-        sink.verified(compared.verification)
+    ready = runs.ready(job, whole, _warn)
+    with outputs.collect(ready.recording) as sink:
+        ready.record(sink)
     return sink.trace
 
 
@@ -163,16 +156,17 @@ def verify(
         BadInput: there is no original, or it can't be run on x.
         Refused: the original graph would have to run an operation that is not on the list.
     """
-    from rnnprobe import inputs, proof
-    from rnnprobe import run as runs
+    from rnnprobe import runs
 
     whole = _network(model)
-    outputs = bool(whole.outputs) and not layers and not own_input
-    ask = runs.Ask(None, _listed(layers), own_input, outputs, (), feeds or {}, x is not None)
-    run = runs.provable(
-        whole, ask, lambda entries: inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major)
+    job = runs.Job(
+        whole.checkpoint.path,
+        runs.Given(x, lengths, time_major),
+        layers=_listed(layers),
+        own_input=own_input,
+        feeds=feeds or {},
     )
-    return proof.prove(run, tolerance, padded=padding)[0]
+    return runs.prove(runs.comparable(job, whole, _warn), tolerance, padded=padding)[0]
 
 
 def load_trace(path: str | Path) -> Trace:
@@ -186,17 +180,9 @@ def load_trace(path: str | Path) -> Trace:
     return outputs.load(path)
 
 
-def _warn(line: str) -> None:
-    warnings.warn(line, stacklevel=3)
-
-
-def _warn_each(lines: Sequence[str]) -> None:
+def _warn(lines: Sequence[str]) -> None:
     for line in lines:
         warnings.warn(line, stacklevel=4)
-
-
-def _silent(lines: Sequence[str]) -> None:
-    """Says nothing."""
 
 
 def _listed(given: str | Sequence[str]) -> Sequence[str]:

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnprobe import inputs, outputs
-from rnnprobe import run as runs
+from rnnprobe import inputs, outputs, runs
 from rnnprobe.analysis import words
 from rnnprobe.analysis.comparison import Comparer, Comparison, Kind
 from rnnprobe.cells.layers import signal_shapes

@@ -199,6 +199,11 @@ def say(lines: Iterable[str]) -> None:
         click.echo(f"rnnprobe: {plain(line)}", err=True)
 
 
+def speaker(quiet: bool) -> Callable[[Iterable[str]], None]:
+    """`say`, or what says nothing."""
+    return (lambda lines: None) if quiet else say
+
+
 def say_assumptions(network: Network) -> None:
     """What nothing in the file says and was assumed, once on stderr, with the flags that settle it."""
     say(assumptions(network))

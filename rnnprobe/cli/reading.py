@@ -4,102 +4,21 @@
 @model_argument
 @reads_input
 def command(model: Path, reading: Reading, …):
-    batches = reading.read(stacks.entries(network), quiet=quiet)
+    batches = reading.read(stacks.entries(network), say=say)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from rnnprobe.cli.options import say
-from rnnprobe.errors import BadInput
 from rnnprobe.inputs import BY
-
-if TYPE_CHECKING:
-    from rnnprobe.inputs.vocabulary import Vocabulary
-    from rnnprobe.types import Batch, Entry
+from rnnprobe.runs.reading import Reading
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The user's input, and how it is read.
-
-    Attributes:
-        inputs: what --input gives: one FILE, or NAME=FILE for each of the model's inputs.
-        lengths, vocab: what --lengths and --vocab give, likewise.
-        by, unknown, input_format, time_major, select, steps: the options of these names.
-        feed: what --feed gives: NAME=FILE for placeholders of an original graph.
-    """
-
-    inputs: tuple[str, ...]
-    lengths: tuple[str, ...] = ()
-    vocab: tuple[str, ...] = ()
-    by: str = "char"
-    unknown: str | None = None
-    input_format: str | None = None
-    time_major: bool = False
-    select: str | None = None
-    steps: str | None = None
-    feed: tuple[str, ...] = ()
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Every FILE of --input and --feed, in order."""
-        named = _named(self.inputs, "--input") if self.inputs else ()
-        given = (named,) if isinstance(named, str) else tuple(dict(named).values())
-        return (*given, *(one.partition("=")[2] for one in self.feed))
-
-    @property
-    def read_from(self) -> tuple[str, ...]:
-        """Everything that is read: the input, its lengths, the vocabulary."""
-        beside: list[str] = []
-        for given, flag in ((self.lengths, "--lengths"), (self.vocab, "--vocab")):
-            named = _named(given, flag) if given else {}
-            beside += [named] if isinstance(named, str) else named.values()
-        return (*self.files, *beside)
-
-    def read(self, entries: Mapping[str, Entry], *, quiet: bool, batch_size: int | None = None) -> tuple[Batch, ...]:
-        """The input, as a network takes it.
-
-        Args:
-            entries: of what runs (`rnnprobe.recover.stacks.entries`).
-            quiet: say nothing on stderr of conversions.
-            batch_size: sequences in a batch, at most.
-
-        Raises:
-            BadInput: as `rnnprobe.inputs.read`; names that are none of the network's inputs.
-        """
-        from rnnprobe import inputs
-
-        if not self.inputs:
-            raise BadInput("nothing to run over: --input FILE gives the sequences")
-        return inputs.read(
-            _for(self.inputs, "--input", list(entries)),
-            entries,
-            say=speaker(quiet),
-            lengths=_for(self.lengths, "--lengths", list(entries)) if self.lengths else None,
-            time_major=self.time_major,
-            vocabulary=_tokens(_for(self.vocab, "--vocab", list(entries)) if self.vocab else {}) or None,
-            by=self.by,
-            unknown=self.unknown,
-            select=self.select,
-            steps=self.steps,
-            batch_size=batch_size if batch_size is not None else inputs.BATCH_SIZE,
-            input_format=self.input_format,
-        )
-
-
-def speaker(quiet: bool) -> Callable[[str], None]:
-    """What `inputs.read` and its like say a line with."""
-    return (lambda line: None) if quiet else (lambda line: say([line]))
 
 
 def reads_input(function: F) -> F:
@@ -145,46 +64,3 @@ _OPTIONS = (
         help="A placeholder of the original graph, which then computes what enters the layers; or NAME=NUMBER.",
     ),
 )
-
-
-def _tokens(given: str | Mapping[str, str]) -> Vocabulary | dict[str, Vocabulary]:
-    """The vocabulary in a FILE, or in that of each input."""
-    from rnnprobe.inputs import vocabulary
-
-    return vocabulary.read(given) if isinstance(given, str) else {k: vocabulary.read(file) for k, file in given.items()}
-
-
-def _named(given: Sequence[str], flag: str) -> str | dict[str, str]:
-    """One FILE, or input → FILE.
-
-    Raises:
-        BadInput: several without names, or a name twice.
-    """
-    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).exists()):
-        return given[0]
-    pairs = [one.partition("=") for one in given]
-    bare = [one for one, (_, equals, file) in zip(given, pairs, strict=True) if not equals or not file]
-    if bare:
-        raise BadInput(f"{flag} {bare[0]} has no name", hint=f"of several, each is NAME=FILE: {flag} question=q.npy")
-    names = [name for name, _, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadInput(f"{flag} gives {twice!r} twice; expected one FILE for each input")
-    return {name: file for name, _, file in pairs}
-
-
-def _for(given: Sequence[str], flag: str, inputs: Sequence[str]) -> str | Mapping[str, str]:
-    """`given` for a network of these inputs; the only input goes by any name.
-
-    Raises:
-        BadInput: as `_named`; several names for one input.
-    """
-    named = _named(given, flag)
-    if isinstance(named, str) or len(inputs) > 1:
-        return named
-    if len(named) > 1:
-        raise BadInput(
-            f"{flag} names {', '.join(map(repr, named))}; the network has one input, {inputs[0]!r}",
-            hint=f"{flag} FILE is enough",
-        )
-    return next(iter(named.values()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,16 +16,19 @@ from rnnprobe.cli.options import (
     layer_option,
     model_argument,
     own_input_option,
-    say,
     say_assumptions,
+    speaker,
     verbosity,
 )
-from rnnprobe.cli.reading import Reading, reads_input, speaker
+from rnnprobe.cli.parted import Parted
+from rnnprobe.cli.reading import reads_input
 from rnnprobe.recover import Overrides
+from rnnprobe.runs.reading import Reading
 
 if TYPE_CHECKING:
-    from rnnprobe.proof import Compared
-    from rnnprobe.types import Batch, Block, Entry, Layer, Recording
+    from rnnprobe.analysis.verification import Verified
+    from rnnprobe.runs import Ready
+    from rnnprobe.types import Recording
 
 
 @click.command()
@@ -64,6 +69,19 @@ if TYPE_CHECKING:
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep finished parts beside the output, a .h5 file, until it is there: where the trace is cut, the same "
+    "command goes on.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Trace on a Dask cluster, tcp://HOST:PORT, or local:N for N processes here; -o then presents the parts, which "
+    "stay beside it. Parts are kept as with --resume.",
+)
+@click.option("--merge", is_flag=True, help="With --scheduler: copy the parts into one file, and remove them.")
 @click.option("--dry-run", is_flag=True, help="Say what would be recorded, and run nothing.")
 @describes_cell
 @json_option
@@ -83,6 +101,9 @@ def command(
     dtype: str,
     compress: str | None,
     force: bool,
+    resume: bool,
+    scheduler: str | None,
+    merge: bool,
     dry_run: bool,
     overrides: Overrides,
     as_json: bool,
@@ -102,71 +123,62 @@ def command(
       rnnprobe trace model.pb --feed wav_data=speech.wav -o trace.h5
       rnnprobe trace model.ckpt --engine original --input x.npy --tensor 'rnn/while/*/alignments*'
     """
-    from rnnprobe import formats, outputs, proof, recover
-    from rnnprobe import run as runs
-    from rnnprobe.analysis.select import recorded
-    from rnnprobe.cli.provenance import provenance
+    from rnnprobe import outputs, runs
+    from rnnprobe.runs import threads
     from rnnprobe.inputs import feeds
-    from rnnprobe.inputs.file import path_of
-    from rnnprobe.types import Recording
+    from rnnprobe.runs.proof import settle
+    from rnnprobe.runs.provenance import identity, provenance
 
-    checkpoint = formats.read(model)
-    read = (*reading.read_from, *((initial_state,) if initial_state is not None else ()))
-    sources = [*checkpoint.files, *(path for path in map(path_of, read) if path is not None)]
+    job = runs.Job(
+        model,
+        reading,
+        overrides,
+        layers=layer,
+        record=record,
+        initial_state=initial_state,
+        carry=carry,
+        own_input=own_input,
+        engine=engine,
+        tensors=tensors,
+        feeds=feeds.read(reading.feed),
+        verify=verify,
+        dtype=dtype,
+        compress=compress,
+    )
+    tell = speaker(quiet)
+    whole = runs.opened(job)
+    if not job.of_graph:
+        threads.choose(whole.layers)
+    sources = [*whole.checkpoint.files, *job.files]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
-    words, wants_output = recorded(record)
-    states = carry or initial_state is not None
-    fed = feeds.read(reading.feed)
-    ask = runs.Ask(engine, layer, own_input, wants_output, tensors, fed, bool(reading.inputs), states)
-    whole = recover.network(checkpoint, overrides)
-    if not quiet:
-        say(checkpoint.notes)
-
-    def batches(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
-        return reading.read(entries, quiet=quiet, batch_size=1 if carry else None)
-
-    run = runs.prepare(whole, ask, batches, _silent if quiet or initial_state is not None else say)
-    if not quiet and run.probe is None:
-        say_assumptions(run.network)
-    signals = run.signals(words)
-    attributes = provenance(checkpoint, reading) | ({} if run.probe is None else {"engine": "original"})
-    recording = Recording(run.layers, signals, run.batches, attributes, {}, run.lengths, run.outcomes)
-    given = _states(initial_state, run.network.layers, recording.sequences, quiet)
+    parted = Parted(resume, scheduler, merge)
+    parted.check(place)
+    tell(whole.checkpoint.notes)
+    attributes = provenance(whole.checkpoint, reading, sys.argv[1:])
+    ready = runs.ready(job, whole, tell, attributes)
+    parted.refuse(ready)
+    if not quiet and ready.run.probe is None:
+        say_assumptions(ready.run.network)
     if dry_run:
-        run.close()
-        return _forecast(recording, dtype, as_json)
-    compared = proof.Compared(run, verify, signals)
-    blocks = compared.over(run.blocks(signals, initial=given, carry=carry))
-    if not quiet:
-        blocks = _progress(blocks, recording)
-    if place is not None:
-        with outputs.open(place, recording, dtype=dtype, compress=compress) as sink:
-            for block in blocks:
-                sink.write(block)
-            sink.verified(compared.verification)
-        if not quiet:
-            say([_done(output, recording, compared.verification)])
+        ready.run.close()
+        return _forecast(ready.recording, dtype, as_json)
+    if place is None:
+        verified = _summarise(ready, quiet, as_json)
     else:
-        _summarise(blocks, recording, compared, as_json)
-    compared.settle(model)
+        with _progress(ready.recording, quiet) as advance:
+            if parted:
+                verified = parted.trace(ready, place, identity(job, reading, attributes), advance, tell)
+            else:
+                with outputs.open(place, ready.recording, dtype=dtype, compress=compress) as sink:
+                    verified = ready.record(sink, advance)
+        tell([_done(place.path, ready.recording, verified)])
+    settle(verified, model)
 
 
-def _silent(lines: Iterable[str]) -> None:
-    """Says nothing."""
-
-
-def _done(output: Path | None, recording: Recording, verified: Mapping[str, Any]) -> str:
+def _done(output: Path, recording: Recording, verified: Verified) -> str:
     counts = f"layers: {len(recording.layers)}, sequences: {recording.sequences:,}, steps: up to {recording.steps:,}"
     return f"wrote {output} ({counts}); {verified['status']}: {verified['reason']}"
-
-
-def _states(initial_state: str | None, layers: tuple[Layer, ...], sequences: int, quiet: bool) -> Any:
-    from rnnprobe.inputs import states
-
-    if initial_state is None:
-        return None
-    return states.read(initial_state, layers, sequences, say=speaker(quiet))
 
 
 def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
@@ -177,30 +189,28 @@ def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
     terminal.show(forecast(recording, dtype), command="trace", as_json=as_json)
 
 
-def _summarise(blocks: Iterable[Block], recording: Recording, compared: Compared, as_json: bool) -> None:
+def _summarise(ready: Ready, quiet: bool, as_json: bool) -> Verified:
     """Runs, and prints what was recorded in short."""
     from rnnprobe import outputs
     from rnnprobe.views import summary
 
-    with outputs.summarise(recording) as sink:
-        for block in blocks:
-            sink.write(block)
-    summary.show(sink.summaries, compared.verification, outcomes=sink.outcomes, as_json=as_json)
+    with _progress(ready.recording, quiet) as advance, outputs.summarise(ready.recording) as sink:
+        verified = ready.record(sink, advance)
+    summary.show(sink.summaries, verified, outcomes=sink.outcomes, as_json=as_json)
+    return verified
 
 
-def _progress(blocks: Iterator[Block], recording: Recording) -> Iterator[Block]:
-    """A bar on stderr where that is a terminal."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield from blocks
+@contextmanager
+def _progress(recording: Recording, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """What shows how far a run is: a bar on stderr where that is a terminal. It is told the number of steps done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda steps: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    steps = sum(batch.steps for batch in recording.batches) * len(recording.layers)
+    from rnnprobe.runs.parts import steps
+
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("steps", total=steps)
-        for block in blocks:
-            yield block
-            bar.advance(task, sum(len(next(iter(s.values()), ())) for s in block.signals.values()))
+        task = bar.add_task("steps", total=steps(recording))
+        yield lambda done: bar.advance(task, done)

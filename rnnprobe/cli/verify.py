@@ -11,12 +11,13 @@ from rnnprobe.cli.options import (
     json_option,
     layer_option,
     model_argument,
-    say,
     say_assumptions,
+    speaker,
     verbosity,
 )
-from rnnprobe.cli.reading import Reading, reads_input
+from rnnprobe.cli.reading import reads_input
 from rnnprobe.recover import Overrides
+from rnnprobe.runs.reading import Reading
 
 
 @click.command()
@@ -71,22 +72,20 @@ def command(
       rnnprobe verify model.h5 --input x.npy --lengths lengths.txt --padding
       rnnprobe verify model.h5 --input question=q.npy --input story=s.npy --tolerance 1e-6
     """
-    from rnnprobe import formats, proof, recover
-    from rnnprobe import run as runs
+    from rnnprobe import runs
     from rnnprobe.analysis import verification
     from rnnprobe.errors import AnswerIsNo
     from rnnprobe.inputs import feeds
     from rnnprobe.views import terminal
 
-    whole = recover.network(formats.read(model), overrides)
-    outputs = bool(whole.outputs) and not layer and not own_input
-    ask = runs.Ask(None, layer, own_input, outputs, (), feeds.read(reading.feed), bool(reading.inputs))
-    if not quiet:
-        say(whole.checkpoint.notes)
-    run = runs.provable(whole, ask, lambda entries: reading.read(entries, quiet=quiet))
+    job = runs.Job(model, reading, overrides, layers=layer, own_input=own_input, feeds=feeds.read(reading.feed))
+    tell = speaker(quiet)
+    whole = runs.opened(job)
+    tell(whole.checkpoint.notes)
+    run = runs.comparable(job, whole, tell)
     if not quiet:
         say_assumptions(run.network)
-    found, original = proof.prove(run, tolerance, padded=padded)
+    found, original = runs.prove(run, tolerance, padded=padded)
     verified = verification.verification(found, original.notes, original.name)
     terminal.show(verification.report(found, verified), command="verify", as_json=as_json)
     if not found.agrees:

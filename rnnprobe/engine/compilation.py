@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnprobe.types import Array, Batch, Layer, Network
+from rnnprobe.types import Array, Batch, Network
 
 _WORTH = 20_000
 """Steps of loops that have to come before compiling pays: it takes 0.2 to 1 s, and saves 20 to 50 µs a step."""
@@ -16,9 +16,6 @@ _WORTH = 20_000
 _SHRINK = 4
 """A block that is not full is filled up to the whole, a quarter or a sixteenth … of the steps of a full one: each of
 them is compiled by itself."""
-
-WIDE = 512
-"""Units from which on one product keeps several cores busy (`intra_op`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +47,6 @@ class Compilation:
         rows = max((len(batch.rows) for batch in batches), default=0)
         cores = len(os.sched_getaffinity(0))
         return cls(loops >= _WORTH and flat, rows, max(1, min(len(batches), cores)), cores)
-
-
-def intra_op(layers: Sequence[Layer]) -> int | None:
-    """The threads that one operation should use, where TensorFlow has not begun: None leaves it to TensorFlow.
-
-    With one, several batches at once use the cores better than the product of one batch does.
-    """
-    return None if any(layer.sizes.get("units", WIDE) >= WIDE for layer in layers) else 1
 
 
 def filled_steps(count: int, stretch: int) -> int:

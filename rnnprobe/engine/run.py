@@ -42,13 +42,12 @@ def trace(
 
     Args:
         network, record, outcomes: as `Engine` takes them.
-        batches, initial, carry: as `Engine.over` takes them.
+        batches, initial, carry, ordered: as `Engine.over` takes them.
         cut: how the run is cut and compiled; None: as suits these batches (`rnnprobe.engine.compilation`).
-        ordered: one batch is through before the next begins.
     """
     cut = cut if cut is not None else Compilation.of(network, batches)
-    cut = replace(cut, at_once=1) if ordered else cut
-    return Engine(network, record, outcomes=outcomes, cut=cut).over(batches, initial=initial, carry=carry)
+    engine = Engine(network, record, outcomes=outcomes, cut=cut)
+    return engine.over(batches, initial=initial, carry=carry, ordered=ordered)
 
 
 class Engine:
@@ -83,7 +82,14 @@ class Engine:
             for together in plan(network, record, tuple(self._wanted.values()))
         ]
 
-    def over(self, batches: Sequence[Batch], *, initial: Initial | None = None, carry: bool = False) -> Iterator[Block]:
+    def over(
+        self,
+        batches: Sequence[Batch],
+        *,
+        initial: Initial | None = None,
+        carry: bool = False,
+        ordered: bool = False,
+    ) -> Iterator[Block]:
         """Runs every batch and yields what was recorded: of batches that run at once a block of each in turn.
 
         Memory is bounded by the size of a block, but for transforms that see whole sequences: what enters and leaves
@@ -95,6 +101,7 @@ class Engine:
                 starts from, which is zeros for most.
             carry: a batch starts from the states in which the one before it ended; batches then hold one sequence
                 each, and run one by one.
+            ordered: one batch is through before the next begins.
 
         Yields:
             Blocks, `[time, batch, *shape]`; states of skipped steps are held, other signals of them NaN; NaN past a
@@ -105,7 +112,7 @@ class Engine:
         """
         ends: dict[str, Mapping[str, Array]] = {}
         work = [partial(self._batch, batch, initial or {}, ends, carry=carry) for batch in batches]
-        return abreast(work, 1 if carry else self._cut.at_once)
+        return abreast(work, 1 if carry or ordered else self._cut.at_once)
 
     def _batch(
         self, batch: Batch, initial: Initial, ends: dict[str, Mapping[str, Array]], *, carry: bool

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from rnnprobe.errors import BadInput, CannotWrite
+from rnnprobe.errors import BadInput
 from rnnprobe.outputs import atomic, fields
 from rnnprobe.outputs.blocks import Tallied, Tally
 from rnnprobe.outputs.memory import MemorySink, collect
@@ -107,18 +107,14 @@ def open(
     atomic.need(
         place.path, place.target, 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
     )
-    try:
-        with (
-            atomic.staged(place.path, place.target, force=place.force) as descriptor,
-            place.output.open(descriptor, place.target.parent, recording, how) as sink,
-        ):
-            tally = Tally(recording)
-            yield Tallied(sink, tally)
-            tally.check()
-    except CannotWrite as exc:
-        if exc.path is None:
-            exc.path = place.path
-        raise
+    with (
+        atomic.naming(place.path),
+        atomic.staged(place.path, place.target, force=place.force) as descriptor,
+        place.output.open(descriptor, place.target.parent, recording, how) as sink,
+    ):
+        tally = Tally(recording)
+        yield Tallied(sink, tally)
+        tally.check()
 
 
 __all__ = [

@@ -63,7 +63,7 @@ def check(path: Path, target: Path, *, force: bool, sources: Sequence[Path] = ()
             raise CannotWrite("is itself an input of this command", path=path, hint="choose another name for -o")
     if mode and not force:
         raise BadInput("exists already", path=path, hint="--force replaces it")
-    _sweep(target.parent)
+    sweep(target.parent)
     with _temporary(path, target):
         pass
 
@@ -100,16 +100,38 @@ def staged(path: Path, target: Path, *, force: bool) -> Iterator[int]:
     """
     with _temporary(path, target) as (descriptor, temporary):
         yield descriptor
-        with written(path):
-            if force:
-                with suppress(FileNotFoundError):
-                    os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
-            os.fsync(descriptor)
-            try:
-                _name(temporary, target, force=force)
-            except FileExistsError as exc:
-                raise BadInput("was made by another process meanwhile", path=path, hint="--force replaces it") from exc
-            _sync_directory(target.parent)
+        _publish(descriptor, temporary, path, target, force=force)
+
+
+def publish(source: Path, path: Path, target: Path, *, force: bool) -> None:
+    """Gives a file that is whole the name `target`, on the same file system; it may keep its own name as well.
+
+    Args:
+        source: the file.
+        path, target, force: as `staged` takes them.
+
+    Raises:
+        CannotWrite, BadInput: as `staged` does.
+    """
+    with written(path):
+        descriptor = os.open(source, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        _publish(descriptor, source, path, target, force=force)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(descriptor: int, source: Path, path: Path, target: Path, *, force: bool) -> None:
+    with written(path):
+        if force:
+            with suppress(FileNotFoundError):
+                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+        os.fsync(descriptor)
+        try:
+            _name(source, target, force=force)
+        except FileExistsError as exc:
+            raise BadInput("was made by another process meanwhile", path=path, hint="--force replaces it") from exc
+        _sync_directory(target.parent)
 
 
 @contextmanager
@@ -119,6 +141,17 @@ def written(path: Path | None = None) -> Iterator[None]:
         yield
     except OSError as exc:
         raise CannotWrite(f"can't be written: {exc.strerror or exc}", path=path) from exc
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names the file in a `CannotWrite` that does not."""
+    try:
+        yield
+    except CannotWrite as exc:
+        if exc.path is None:
+            exc.path = path
+        raise
 
 
 def _name(temporary: Path, target: Path, *, force: bool) -> None:
@@ -174,7 +207,7 @@ def _create(target: Path) -> tuple[int, Path]:
         os.close(descriptor)
 
 
-def _sweep(directory: Path) -> None:
+def sweep(directory: Path) -> None:
     """Removes what dead writers left in a directory."""
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:

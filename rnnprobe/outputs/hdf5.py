@@ -6,25 +6,28 @@ https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 
 from rnnprobe.outputs import fields, layout, pieces
 from rnnprobe.outputs.casting import cast
-from rnnprobe.outputs.fields import Field, Group
+from rnnprobe.outputs.fields import Field, Group, Key
 from rnnprobe.outputs.hdf5_file import filling
 from rnnprobe.outputs.output import Settings, Sink
 from rnnprobe.outputs.pieces import Piece, Places
 from rnnprobe.outputs.worker import Worker
 from rnnprobe.types import Array, Block, Recording
+
+Item = TypeVar("Item")
 
 _CHUNK = 256 << 10
 """Bytes of a chunk: below the 1 MiB that readers cache, large enough to be written at the disk's own speed."""
@@ -84,9 +87,44 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
         yield _Hdf5Sink(worker, places, verification)
 
 
+@contextmanager
+def skeleton(
+    descriptor: int,
+    recording: Recording,
+    settings: Settings,
+    fill: Callable[[Mapping[Key, h5py.Dataset], Iterator[Item]], None],
+    virtual: Mapping[Key, h5py.VirtualLayout] = MappingProxyType({}),
+) -> Iterator[Worker[Item]]:
+    """A worker that hands items to `fill`, and has closed the file when the body ends.
+
+    Args:
+        descriptor: an empty file.
+        recording: what the file is going to hold; its verification is written, too.
+        settings: how values are stored.
+        fill: `fill(arrays, items)` writes all of the items into the arrays, which are those of the recording.
+        virtual: arrays that are others side by side.
+
+    Raises:
+        CannotWrite: the file takes no more.
+    """
+    groups = fields.groups(recording, settings.dtype)
+
+    def write(file: h5py.File, items: Iterator[Item]) -> None:
+        places = _create(file, recording, groups, settings, virtual)
+        _attach_attributes(file[layout.VERIFICATION], recording.verification)
+        fill({key: place.array for key, place in places.items()}, items)
+
+    with filling(descriptor, write) as worker:
+        yield worker
+
+
 def _create(
-    file: h5py.File, recording: Recording, groups: Sequence[Group], settings: Settings
-) -> dict[tuple[str, str], _Place]:
+    file: h5py.File,
+    recording: Recording,
+    groups: Sequence[Group],
+    settings: Settings,
+    virtual: Mapping[Key, h5py.VirtualLayout] = MappingProxyType({}),
+) -> dict[Key, _Place]:
     """Every group and array, with its attributes and what is known beforehand; the arrays by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
@@ -99,7 +137,8 @@ def _create(
         _attach_attributes(here, group.attributes)
         own = {name: scale for name, scale in scales.items() if name != "time" or not group.own_time}
         for field in group.fields:
-            arrays[group.path, field.name] = _Place(_array(here, field, own, settings, shaper), field)
+            key = group.path, field.name
+            arrays[key] = _Place(_array(here, field, own, settings, shaper, virtual.get(key)), field)
     file.create_group(layout.VERIFICATION)
     return arrays
 
@@ -128,7 +167,12 @@ def _scale(group: h5py.Group, name: str, size: int) -> h5py.Dataset:
 
 
 def _array(
-    group: h5py.Group, field: Field, scales: dict[str, h5py.Dataset], settings: Settings, shaper: _Chunks
+    group: h5py.Group,
+    field: Field,
+    scales: dict[str, h5py.Dataset],
+    settings: Settings,
+    shaper: _Chunks,
+    virtual: h5py.VirtualLayout | None = None,
 ) -> h5py.Dataset:
     """An empty array, its scales attached; those that its group has not seen yet are added to `scales`."""
     options: dict[str, Any] = {}
@@ -136,12 +180,15 @@ def _array(
         dtype: Any = h5py.string_dtype()
     else:
         dtype = np.dtype(field.dtype)
-        options["fillvalue"] = field.fill
+        options["fillvalue"] = dtype.type(field.fill)  # the very NaN that is written: libhdf5 has one of its own
         if field.lengths is not None and field.nbytes:
             options |= shaper.options(field)
             if settings.compress is not None:
                 options |= {"compression": "gzip", "compression_opts": settings.compress, "shuffle": True}
-    array = group.create_dataset(field.name, shape=field.shape, dtype=dtype, **options)
+    if virtual is not None:
+        array = group.create_virtual_dataset(field.name, virtual, fillvalue=options["fillvalue"])
+    else:
+        array = group.create_dataset(field.name, shape=field.shape, dtype=dtype, **options)
     for axis, (name, size) in enumerate(zip(field.dimensions, field.shape, strict=True)):
         if name not in scales:
             scales[name] = _scale(group, name, size)

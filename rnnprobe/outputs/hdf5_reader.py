@@ -1,4 +1,5 @@
-"""A trace in HDF5, read. What leads out of the file is refused by `rnnprobe.inputs.hdf5`, which does the reading."""
+"""A trace in HDF5, read. What leads out of the file is refused by `rnnprobe.inputs.hdf5`, which does the reading; of
+virtual datasets all but those of a trace's own parts (`rnnprobe.outputs.virtual_reader`)."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from rnnprobe.errors import BadInput
 from rnnprobe.inputs import hdf5
 from rnnprobe.inputs.file import File
 from rnnprobe.inputs.found import Grid
-from rnnprobe.outputs import layout, reader
+from rnnprobe.outputs import layout, reader, virtual_reader
 from rnnprobe.outputs.trace import Trace
+from rnnprobe.outputs.virtual_reader import Piece
 
 _REFERENCE = 16
 """Bytes in the file for each string of an array, besides the text."""
@@ -23,16 +25,29 @@ _RATIO = 1032  # deflate can't do better
 
 def load(file: File) -> Trace:
     """Opens a trace; see `rnnprobe.outputs.load`."""
+    grids, attributes, made = _contents(file)
+    if made:
+        grids |= virtual_reader.joined(file, grids, made, lambda shard: _contents(shard)[0])
+    return reader.build(Path(file.path), grids, attributes)
+
+
+def _contents(file: File) -> tuple[dict[str, Grid], dict[str, dict[str, Any]], dict[str, tuple[Piece, ...]]]:
+    """The arrays, the attributes by group, and what the virtual ones of the arrays are made of."""
+    made: dict[str, tuple[Piece, ...]] = {}
     with hdf5.opened(file) as root:
         grids = hdf5.members(file, root, "/")
         for name, grid in grids.items():
-            _check_size(file, root[name], grid)
-        capacity = {name: _capacity(root[name]) for name, grid in grids.items() if len(grid.shape) > 1}
+            if root[name].is_virtual:
+                made[name] = virtual_reader.pieces(file, root[name], name)
+            else:
+                _check_size(file, root[name], grid)
+        capacity = {
+            name: _capacity(root[name]) for name, grid in grids.items() if len(grid.shape) > 1 and name not in made
+        }
         groups = {""} | {name.rpartition("/")[0] for name in grids}
         if isinstance(root.get(layout.VERIFICATION, getlink=True), _hard_link()):
             groups.add(layout.VERIFICATION)
         attributes = {group: _attributes(file, root[group] if group else root, group) for group in sorted(groups)}
-    trace = reader.build(Path(file.path), grids, attributes)
     totals: dict[str, int] = {}
     for name, held in capacity.items():
         where = _lengths_of(name, grids)
@@ -40,7 +55,7 @@ def load(file: File) -> Trace:
             if where not in totals:
                 totals[where] = int(grids[where].whole().sum())
             _check_held(file, grids[name], totals[where], held)
-    return trace
+    return grids, attributes, made
 
 
 def _lengths_of(name: str, grids: Mapping[str, Grid]) -> str:

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from rnnprobe.cli.reading import Reading
 from rnnprobe.errors import BadInput
+from rnnprobe.runs import Reading
 
 from ..conftest import SAMPLES
 

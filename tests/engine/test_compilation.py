@@ -9,7 +9,7 @@ import pytest
 
 from rnnprobe.cells import CELLS, LSTM
 from rnnprobe.engine import compilation, passes
-from rnnprobe.engine.compilation import Compilation, filled_steps, intra_op
+from rnnprobe.engine.compilation import Compilation, filled_steps
 from rnnprobe.types import Feed, Mask
 
 from ..cells.made import layer, network, reads, shape, tensor
@@ -116,10 +116,3 @@ def test_the_sizes_of_compiled_blocks():
         sizes = {filled_steps(count, stretch) for count in range(stretch + 1)}
         assert len(sizes) <= 7
         assert all(count <= filled_steps(count, stretch) <= stretch for count in range(stretch + 1))
-
-
-def test_threads_within_an_operation():
-    narrow, wide = layer(LSTM), layer(LSTM)
-    wide = replace(wide, sizes={**wide.sizes, "units": 1024})
-    assert intra_op([narrow]) == 1
-    assert intra_op([narrow, wide]) is None

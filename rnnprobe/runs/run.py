@@ -14,9 +14,11 @@ from rnnprobe.analysis.select import named, select
 from rnnprobe.cells.layers import chosen
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
+from rnnprobe.runs.reading import Say
 from rnnprobe.types import Array, Batch, Block, Entry, Layer, Network, Outcome
 
 if TYPE_CHECKING:
+    from rnnprobe.engine import Engine
     from rnnprobe.engine.original import Probe
     from rnnprobe.engine.witness import Witness
 
@@ -25,9 +27,6 @@ Read: TypeAlias = Callable[[Mapping[str, Entry]], tuple[Batch, ...]]
 
 ENGINES = ("rebuilt", "original")
 """What may run."""
-
-Say: TypeAlias = Callable[[Sequence[str]], None]
-"""Says lines to the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +95,39 @@ class Run:
                 found[layer.name] = tuple(s.name for s in layer.cell.signals if s.name in kept)
         return found
 
+    def engine(self, record: Mapping[str, Sequence[str]]) -> Engine:
+        """What runs the rebuilt layers, cut and compiled as suits all batches."""
+        from rnnprobe import engine
+
+        cut = engine.Compilation.of(self.network, self.batches)
+        return engine.Engine(self.network, record, outcomes=self.outcomes, cut=cut)
+
     def blocks(
         self,
         record: Mapping[str, Sequence[str]],
         *,
         initial: Mapping[str, Any] | None = None,
         carry: bool = False,
+        batches: Sequence[Batch] | None = None,
         ordered: bool = True,
+        engine: Engine | None = None,
     ) -> Iterator[Block]:
-        """Runs, and yields what `record` names (`rnnprobe.engine.trace`); `ordered`: batch after batch."""
-        from rnnprobe import engine
+        """Runs, and yields what `record` names (`rnnprobe.engine.Engine.over`).
 
+        Args:
+            record: layer → signals.
+            initial: layer → state → `[sequences, *shape]`, to start from.
+            carry: each sequence starts from the states in which the one before it ended.
+            batches: those of the rebuilt layers' that run, computed as all of them would be; None: all.
+            ordered: one batch is through before the next begins.
+            engine: of this record, where one was made before.
+        """
         if self.probe is not None:
             return _picked(self.probe.blocks(), record)
         states = {**self.initial, **(initial or {})}
-        return engine.trace(
-            self.network, self.batches, record, initial=states, carry=carry, outcomes=self.outcomes, ordered=ordered
-        )
+        some = self.batches if batches is None else batches
+        engine = engine if engine is not None else self.engine(record)
+        return engine.over(some, initial=states, carry=carry, ordered=ordered)
 
     def close(self) -> None:
         """Ends the session of an original graph, where one is open; `blocks` does so at its end."""

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rnnprobe.analysis import padding
 from rnnprobe.analysis.comparison import Comparer, Comparison, compare
-from rnnprobe.analysis.verification import VERIFIED, Verified, refuse_foreign, tolerance, unverified, verification
+from rnnprobe.analysis.verification import (
+    DIFFERS,
+    NOT_VERIFIED,
+    VERIFIED,
+    Verified,
+    refuse_foreign,
+    tolerance,
+    unverified,
+    verification,
+)
 from rnnprobe.errors import AnswerIsNo, BadInput, Refused
-from rnnprobe.run import Run, taken
-from rnnprobe.types import Block
+from rnnprobe.runs.run import Run, taken
+from rnnprobe.types import Batch, Block
 
 if TYPE_CHECKING:
     from rnnprobe.engine.witness import Witness
@@ -51,19 +60,29 @@ def required(run: Run, record: Record | None = None) -> Witness:
     return witness.call(run.network, run.batches, record=record)
 
 
-def offered(run: Run, record: Record) -> tuple[Witness | None, str]:
-    """What the rebuilt layers are compared with unasked, a stored graph that is cheap to run; or why nothing is."""
+def offered(run: Run, record: Record, batches: Sequence[Batch] | None = None) -> tuple[Witness | None, str]:
+    """What the rebuilt layers are compared with unasked, a stored graph that is cheap to run; or why nothing is.
+
+    Args:
+        run: of rebuilt layers.
+        record: layer → the signals that are wanted.
+        batches: those that run; None: all.
+    """
     reason = "" if run.witness is not None else _costly(run)
     if reason:
         return None, reason
     try:
-        found = required(run, record)
+        found = required(_only(run, batches), record)
     except (BadInput, Refused) as exc:
         return None, exc.message
     if found.entered is not None and run.witness is None:
         found.close()
         return None, "the graph makes what enters the layers itself, and other sequences were given for it"
     return found, ""
+
+
+def _only(run: Run, batches: Sequence[Batch] | None) -> Run:
+    return run if batches is None else replace(run, batches=tuple(batches))
 
 
 def original(notes: Sequence[str]) -> Verified:
@@ -78,6 +97,7 @@ class Compared:
         run: what runs.
         asked: True: compare; False: don't; None: where a stored graph is there and cheap to run.
         record: layer → the signals that the run yields.
+        batches: those that run; None: all.
 
     Attributes:
         verification: what came of it, once all blocks have passed (`Recording.verification`).
@@ -86,7 +106,7 @@ class Compared:
         BadInput, Refused: comparing was asked for, and can't be done.
     """
 
-    def __init__(self, run: Run, asked: bool | None, record: Record) -> None:
+    def __init__(self, run: Run, asked: bool | None, record: Record, batches: Sequence[Batch] | None = None) -> None:
         self._asked = bool(asked)
         self._witness: Witness | None = None
         self._comparer = Comparer(run.layers, tolerance(run.network))
@@ -95,10 +115,15 @@ class Compared:
             return
         reason = "it was not asked for"
         if asked:
-            self._witness = required(run, record)
+            self._witness = required(_only(run, batches), record)
         elif asked is None:
-            self._witness, reason = offered(run, record)
+            self._witness, reason = offered(run, record, batches)
         self.verification = unverified(reason or "the run did not come to its end")
+
+    @property
+    def running(self) -> bool:
+        """Whether the original runs beside: its batches come one after the other."""
+        return self._witness is not None
 
     def over(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Hands the blocks on."""
@@ -111,14 +136,35 @@ class Compared:
             self._witness.close()
         self.verification = verification(self._comparer.comparison, self._witness.notes, self._witness.name)
 
-    def settle(self, path: Path) -> None:
-        """Ends it.
 
-        Raises:
-            AnswerIsNo: the two differ.
-        """
-        if self.verification["status"] == "differs":
-            raise AnswerIsNo(f"differs: {self.verification['reason']}", path=path)
+def settle(verified: Verified, path: Path) -> None:
+    """Ends a run that was compared.
+
+    Raises:
+        AnswerIsNo: the two differ.
+    """
+    if verified["status"] == DIFFERS:
+        raise AnswerIsNo(f"differs: {verified['reason']}", path=path)
+
+
+def combined(parts: Sequence[Verified]) -> Verified:
+    """What the parts of a run come to: verified where every one of them is.
+
+    The reason is that of the first part that has the status of the whole; the figures are those of the largest
+    difference.
+    """
+    for status in (DIFFERS, NOT_VERIFIED, VERIFIED):
+        having = [one for one in parts if one["status"] == status]
+        if having:
+            break
+    few = f"{len(having)} of {len(parts)} parts: " if len(having) < len(parts) and status != VERIFIED else ""
+    found: Verified = {"status": status, "reason": f"{few}{having[0]['reason']}"}
+    figures = [one for one in parts if "largest" in one]
+    if figures:
+        worst = max(figures, key=lambda one: float(one["largest"]))
+        found |= {key: worst[key] for key in ("tolerance", "largest", "largest_layer", "largest_signal")}
+        found["compared"] = sum(int(one["compared"]) for one in figures)
+    return found
 
 
 def prove(run: Run, off: float | None = None, *, padded: bool = False) -> tuple[Comparison, Witness]:

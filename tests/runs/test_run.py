@@ -13,8 +13,8 @@ import rnnprobe
 from rnnprobe import formats
 from rnnprobe.analysis.verification import refuse_foreign
 
-from .conftest import DATA, SAMPLES
-from .questions.genuine import saved, tf, v1
+from ..conftest import DATA, SAMPLES
+from ..questions.genuine import saved, tf, v1
 
 WINDOW = SAMPLES / "window_lstm"
 CHARACTERS = SAMPLES / "char_lstm"

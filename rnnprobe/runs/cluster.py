@@ -1,0 +1,215 @@
+"""The parts of a trace on the workers of a Dask cluster.
+
+A worker is sent the job and a part, prepares the whole run as this process did, once, and traces the part to its place:
+a file system that all of them share is needed, with locks. When a worker is lost, Dask hands its part to another one;
+what it had begun was never under the part's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from socket import gethostname
+from threading import Lock
+from typing import Any
+
+from rnnprobe.errors import BadInput, OutOfResources
+from rnnprobe.runs import parts, threads
+from rnnprobe.runs.job import Job, Ready, opened, ready
+from rnnprobe.runs.ledger import Done, Ledger
+from rnnprobe.runs.parts import Part
+from rnnprobe.runs.provenance import releases, sha256
+
+PARTS_EACH = 4
+"""Parts for each worker, so that the slowest is not waited for long."""
+_PATIENCE = 30
+"""Seconds to wait for the scheduler, and for its first worker."""
+_LOCAL = "local:"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker has to know besides the part.
+
+    Attributes:
+        job: what is asked for.
+        attributes: where the trace comes from.
+        folder: of the ledger.
+        directory: the one from which the job's files are named.
+        sizes: file that is read → its bytes.
+        releases: of what computes.
+    """
+
+    job: Job
+    attributes: tuple[tuple[str, str], ...]
+    folder: Path
+    directory: Path
+    sizes: tuple[tuple[Path, int], ...]
+    releases: tuple[tuple[str, str], ...]
+
+
+class Cluster:
+    """A Dask cluster at work on one job.
+
+    Args:
+        address: of a scheduler, `tcp://host:8786`; or `local:N`, N processes of this machine.
+
+    Attributes:
+        workers: how many there are.
+
+    Raises:
+        BadInput: Dask is not installed, there is no scheduler or no worker, or the address is none.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._client, self._close = _connected(address)
+        self.workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        if not self.workers:
+            self._close()
+            raise BadInput(f"the scheduler {address} has no worker", hint=f"dask worker {address} starts one")
+
+    def close(self) -> None:
+        """Leaves the cluster; ends one that was started for this."""
+        self._close()
+
+    def work(self, ready: Ready, ledger: Ledger, advance: Callable[[int], None]) -> Generator[tuple[Part, Done]]:
+        """Traces the parts of a ledger that are not done (`rnnprobe.runs.resume.Work`).
+
+        Raises:
+            BadInput: a worker does not see the same files, or has other releases.
+            OutOfResources: a part that no worker survives.
+            RnnprobeError: whatever stopped a worker.
+        """
+        from distributed import KilledWorker, as_completed
+
+        order = _order(ready, ledger)
+        for worker, problem in self._client.run(check, order).items():
+            if problem:
+                raise BadInput(f"the worker {worker} {problem}", path=ledger.folder.parent)
+        futures = {self._client.submit(trace, order, part, pure=False): part for part in ledger.todo}
+        for future in as_completed(list(futures)):
+            part = futures.pop(future)
+            try:
+                done = future.result()
+            except KilledWorker as exc:
+                raise OutOfResources(
+                    f"part {part.number} ended {exc.allowed_failures + 1} workers, one after the other",
+                    path=ready.job.model,
+                    hint="most often for want of memory: fewer workers on a machine, or more memory for each",
+                ) from exc
+            if not ledger.path(part).exists():
+                raise BadInput("what a worker wrote is not there: it has another file system", path=ledger.path(part))
+            advance(parts.steps(ready.recording, part.of(ready.recording)))
+            yield part, done
+
+
+def require(address: str) -> None:
+    """Refuses, before anything runs, what can't be a cluster.
+
+    Raises:
+        BadInput: Dask is not installed, or the address is none.
+    """
+    try:
+        import distributed  # noqa: F401 (whether it is there)
+    except ImportError as exc:
+        raise BadInput(
+            f"--scheduler {address} needs Dask, which can't be imported: {exc}", hint="pip install 'rnnprobe[dask]'"
+        ) from exc
+    number = address.removeprefix(_LOCAL)
+    local = address.startswith(_LOCAL) and number.isdecimal() and int(number) > 0
+    if not local and "://" not in address:
+        raise BadInput(f"--scheduler {address}: expected tcp://HOST:PORT, or local:N for N processes on this machine")
+
+
+def _connected(address: str) -> tuple[Any, Callable[[], None]]:
+    """A client of a cluster, and what leaves it."""
+    require(address)
+    import dask
+    from distributed import Client, LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as held:
+        held.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}))
+        scheduler: Any = address
+        if address.startswith(_LOCAL):
+            scheduler = held.enter_context(
+                LocalCluster(
+                    n_workers=int(address.removeprefix(_LOCAL)),
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                    preload=[__name__],
+                )
+            )
+        try:
+            client = held.enter_context(Client(scheduler))
+        except OSError as exc:
+            raise BadInput(f"no scheduler answers at {address}: {exc}", hint="`dask scheduler` starts one") from exc
+        return client, held.pop_all().close
+
+
+def _order(ready: Ready, ledger: Ledger) -> Order:
+    job = ready.job
+    sizes = tuple((path, path.stat().st_size) for path in job.files)
+    attributes = tuple(ready.recording.attributes.items())
+    return Order(job, attributes, ledger.folder, Path.cwd(), sizes, tuple(releases().items()))
+
+
+# On a worker -------------------------------------------------------------------------------------------------------
+
+_TURN = Lock()
+_KEPT: dict[object, Ready] = {}
+
+
+def dask_setup(worker: Any) -> None:
+    """What Dask calls in each process of a cluster on this machine: Ctrl-C is for the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def check(order: Order) -> str:
+    """Why this worker can't do its share, or nothing."""
+    ours = dict(order.releases)
+    for name, number in releases().items():
+        if number != ours.get(name):
+            return f"has {name} {number or 'not installed'}; here it is {ours.get(name) or 'not installed'}"
+    if not (order.folder / "manifest.json").is_file():
+        return f"does not see {order.folder}: a file system that all of them share is needed"
+    try:
+        with contextlib.chdir(order.directory):
+            for path, size in order.sizes:
+                if path.stat().st_size != size:
+                    return f"sees another file at {path}"
+            if sha256(opened(order.job).checkpoint.files) != dict(order.attributes)["model_sha256"]:
+                return f"sees another model at {order.job.model}"
+    except OSError as exc:
+        return f"does not see what is read here: {exc}"
+    return ""
+
+
+def trace(order: Order, part: Part) -> Done:
+    """Traces a part to its place."""
+    with _TURN, contextlib.chdir(order.directory):  # a process has one directory, and one part at a time is enough
+        path = Ledger(order.folder, {}, [], {}).path(part)
+        return Done.of(path, parts.trace(_prepared(order), part, path))
+
+
+def _prepared(order: Order) -> Ready:
+    """The whole run, which is the same for all parts: kept until another one comes.
+
+    Raises:
+        BadInput: this worker can't do its share.
+    """
+    key = order.folder, order.attributes
+    if key not in _KEPT:
+        if problem := check(order):
+            raise BadInput(f"a worker on {gethostname()} {problem}", path=order.folder.parent)
+        _KEPT.clear()
+        whole = opened(order.job)
+        if not order.job.of_graph:
+            threads.choose(whole.layers)
+        _KEPT[key] = ready(order.job, whole, lambda lines: None, dict(order.attributes))
+    return _KEPT[key]

@@ -1,0 +1,117 @@
+"""A trace in parts: each is kept when it is done, and what was cut goes on with those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TypeAlias
+
+from rnnprobe import outputs
+from rnnprobe.analysis.verification import Verified
+from rnnprobe.outputs import Destination, Settings, atomic, fields, join, virtual
+from rnnprobe.runs import ledger as ledgers
+from rnnprobe.runs import parts
+from rnnprobe.runs.job import Ready
+from rnnprobe.runs.ledger import Done, Ledger
+from rnnprobe.runs.parts import Part
+from rnnprobe.runs.proof import combined
+from rnnprobe.runs.reading import Say
+from rnnprobe.types import Recording
+
+Work: TypeAlias = Callable[[Ready, Ledger, Callable[[int], None]], Generator[tuple[Part, Done]]]
+"""Traces the parts of a ledger that are not done, and yields each with what is to be known of it."""
+
+
+def in_turn(ready: Ready, ledger: Ledger, advance: Callable[[int], None]) -> Generator[tuple[Part, Done]]:
+    """Traces part after part, in this process."""
+    for part in ledger.todo:
+        path = ledger.path(part)
+        verified = parts.trace(ready, part, path, advance)
+        yield part, Done.of(path, verified)
+
+
+def trace(
+    ready: Ready,
+    place: Destination,
+    job: Mapping[str, str],
+    *,
+    work: Work = in_turn,
+    at_least: int = 1,
+    merge: bool = True,
+    advance: Callable[[int], None] = lambda steps: None,
+    say: Say = lambda lines: None,
+) -> Verified:
+    """Writes a trace by way of its parts.
+
+    Args:
+        ready: the whole, which `parts.refuse` has let pass.
+        place: of the output.
+        job: what decides what comes out (`rnnprobe.runs.provenance.identity`).
+        work: traces the parts.
+        at_least: parts to cut it into, where that was not done before and there is enough of it.
+        merge: whether the parts are copied into one file and removed; else they stay, and the output presents them.
+        advance: takes the number of steps done.
+        say: takes what the user should know.
+
+    Returns:
+        What was compared with the original.
+
+    Raises:
+        BadInput: there are parts of another job; or whatever `rnnprobe.runs.ledger.opened` raises.
+        CannotWrite: no room, or a device that fails; what was there before is as it was, and so are the parts done.
+    """
+    recording, settings = ready.recording, outputs.settings(ready.job.dtype, ready.job.compress)
+
+    def cut() -> Sequence[Part]:
+        return parts.cut(recording, ready.run.network, settings.dtype, at_least)
+
+    with ledgers.opened(place.target, job, cut, force=place.force) as ledger:
+        done = [part for part in ledger.parts if part.number in ledger.done]
+        if done:
+            say([f"{len(done)} of {len(ledger.parts)} parts were done before, in {ledger.folder.parent}"])
+            advance(sum(parts.steps(recording, part.of(recording)) for part in done))
+        _need(ready, place, ledger, merge)
+        _worked(work, ready, ledger, advance, say)
+        verified = combined([ledger.done[part.number].verification for part in ledger.parts])
+        _finish(place, replace(recording, verification=verified), settings, ledger, merge)
+    return verified
+
+
+def _worked(work: Work, ready: Ready, ledger: Ledger, advance: Callable[[int], None], say: Say) -> None:
+    """Traces what is not done, and notes it; what is done stays, whatever comes."""
+    try:
+        with closing(work(ready, ledger, advance)) as found:
+            for part, known in found:
+                ledger.finish(part, known)
+    except BaseException:
+        if ledger.done:
+            say([f"{len(ledger.done)} of {len(ledger.parts)} parts are done, and are kept in {ledger.folder.parent}"])
+        raise
+
+
+def _need(ready: Ready, place: Destination, ledger: Ledger, merge: bool) -> None:
+    """Refuses what the disk has no room for: the parts to come, and all of them again where they are copied.
+
+    Raises:
+        CannotWrite: too few bytes are free.
+    """
+    recording, dtype = ready.recording, ready.job.dtype
+    if ready.job.compress is None:
+        coming = sum(fields.values_size(parts.recording_of(recording, part), dtype) for part in ledger.todo)
+        copied = fields.values_size(recording, dtype) if merge and len(ledger.parts) > 1 else 0
+        atomic.need(place.path, place.target, coming + copied)
+
+
+def _finish(place: Destination, recording: Recording, settings: Settings, ledger: Ledger, merge: bool) -> None:
+    """Makes the output of the parts."""
+    shards = ledger.shards(recording)
+    if not merge:
+        virtual.write(place, recording, settings, shards)
+    elif len(shards) == 1:  # the trace of the only part is that of the whole
+        atomic.publish(shards[0].path, place.path, place.target, force=place.force)
+    else:
+        join.join(place, recording, settings, shards)
+    if merge:
+        ledger.remove()
+    ledgers.remove_others(ledger)
