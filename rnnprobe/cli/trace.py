@@ -124,8 +124,8 @@ def command(
       rnnprobe trace model.ckpt --engine original --input x.npy --tensor 'rnn/while/*/alignments*'
     """
     from rnnprobe import outputs, runs
-    from rnnprobe.runs import threads
     from rnnprobe.inputs import feeds
+    from rnnprobe.runs import threads
     from rnnprobe.runs.proof import settle
     from rnnprobe.runs.provenance import identity, provenance
 
