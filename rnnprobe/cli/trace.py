@@ -62,7 +62,9 @@ if TYPE_CHECKING:
     help="Compare with the original in the same run. [default: where a graph came along and is cheap to run]",
 )
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
-@click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
+@click.option(
+    "--compress", metavar="NAME", help="gzip, gzip-1 … gzip-9, lzf, or bitshuffle-lz4: smaller; gzip is much slower."
+)
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @click.option("--dry-run", is_flag=True, help="Say what would be recorded, and run nothing.")
 @describes_cell
@@ -114,7 +116,7 @@ def command(
     read = (*reading.read_from, *((initial_state,) if initial_state is not None else ()))
     sources = [*checkpoint.files, *(path for path in map(path_of, read) if path is not None)]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
-    outputs.settings(dtype, compress)
+    outputs.settings(dtype, compress, place)
     words, wants_output = recorded(record)
     states = carry or initial_state is not None
     fed = feeds.read(reading.feed)

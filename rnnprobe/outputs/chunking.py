@@ -1,14 +1,13 @@
 """The shape of the chunks of a trace in HDF5.
 
-A trace is read one sequence at a time over all its steps, or one unit at a time over all sequences; `benchmarks/writing.py`
-measures both, and writing, for several shapes:
+A trace is read a sequence at a time over all its steps, or a unit at a time over all sequences. What follows was
+measured by `benchmarks/writing.py`, on arrays of 256 units:
 
-- One sequence a chunk: `h[s]` takes 0.2 ms of 1 MB; with 16 sequences a chunk it takes ten times as long, since libhdf5
-  reads whole chunks.
-- 64 units a chunk, not all 256: `h[:, :, u]` takes a third of the time, and `h[s]` as long as before.
-- 64 to 256 KiB a chunk: each costs 10 to 20 µs besides its bytes, which 16 KiB double the time of writing.
+- A chunk is of one sequence: `h[s]` takes ten times as long with 16 sequences in a chunk, since chunks are read whole.
+- It is of about 64 units: `h[:, :, u]` then takes a third of the time, and `h[s]` as long as with all of the units.
+- It has 128 to 256 KiB: each costs 10 to 20 µs besides its bytes, and 16 KiB take twice as long to write.
 
-Hence a chunk is a long stretch of about 64 units of one sequence. Where memory allows short stretches only, it has more
+Hence a chunk is a long stretch of some 64 units of one sequence. Where memory allows short stretches alone, it has more
 units; where sequences are short, several of them share a chunk.
 """
 
@@ -33,6 +32,7 @@ _ABREAST = 4
 """Batches that run at once, as far as this memory is planned for."""
 _FEWEST_STEPS = 16
 _SLAB = 1 << 20
+"""Bytes of short sequences to collect together: the more, the fewer and longer copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ class Chunker:
         stretch = ceil(steps / ceil(steps / most))
         together, slab = 1, 0
         if stretch == steps:
-            together, slab = self._together(min(sequences, _SMALLEST * parts // (steps * row)), steps * width, steps * row)
+            together, slab = self._together(
+                min(sequences, _SMALLEST * parts // (steps * row)), steps * width, steps * row
+            )
         if together == 1:
             parts = max(1, min(parts, stretch * row // _SMALLEST))
         units = ceil(last / parts)
@@ -111,9 +113,9 @@ class Chunker:
             row: those that it has in this one.
         """
         while wanted > 1:
-            slab = wanted * max(1, _SLAB // (wanted * row))
-            if self._open(slab) * slab * width <= _OPEN:
-                return wanted, slab
+            for slab in (wanted * max(1, _SLAB // (wanted * row)), wanted):
+                if self._open(slab) * slab * width <= _OPEN:
+                    return wanted, slab
             wanted //= 2
         return 1, 0
 

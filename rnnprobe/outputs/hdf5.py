@@ -72,9 +72,7 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
         yield _Hdf5Sink(worker, places, verification)
 
 
-def _create(
-    file: h5py.File, recording: Recording, groups: Sequence[Group], settings: Settings
-) -> dict[Key, Slabs]:
+def _create(file: h5py.File, recording: Recording, groups: Sequence[Group], settings: Settings) -> dict[Key, Slabs]:
     """Every group and array, with its attributes and what is known beforehand; those to fill, by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
@@ -131,7 +129,7 @@ def _array(
         if cut is not None and (field.lengths is not None or cut.sequences < field.shape[0]):
             options |= {"chunks": cut.shape(field), "rdcc_nbytes": 0}  # chunks are written whole: no cache
             if settings.compress is not None and field.lengths is not None:
-                options |= {"compression": "gzip", "compression_opts": settings.compress, "shuffle": True}
+                options |= settings.compress.options
     array = group.create_dataset(field.name, shape=field.shape, dtype=dtype, **options)
     for axis, (name, size) in enumerate(zip(field.dimensions, field.shape, strict=True)):
         if name not in scales:
@@ -152,9 +150,7 @@ def _writer(array: h5py.Dataset, shape: tuple[int, ...]) -> Write:
         return lambda offset, chunk: array.id.write_direct_chunk(offset, chunk)
 
     def write(offset: tuple[int, ...], chunk: Array) -> None:
-        inside = [
-            slice(at, min(at + size, whole)) for at, size, whole in zip(offset, shape, array.shape, strict=True)
-        ]
+        inside = [slice(at, min(at + size, whole)) for at, size, whole in zip(offset, shape, array.shape, strict=True)]
         array[tuple(inside)] = chunk.reshape(shape)[tuple(slice(each.stop - each.start) for each in inside)]
 
     return write
