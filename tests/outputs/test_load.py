@@ -16,6 +16,7 @@ import pytest
 
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, OutOfResources, Refused
+from rnnprobe.inputs import filters
 from rnnprobe.types import Recording
 from tests.conftest import DATA
 from tests.outputs.recordings import foreign, layer, outcome, recording, unseen, whole
