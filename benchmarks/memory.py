@@ -23,10 +23,10 @@ import numpy as np
 UNITS, FEATURES = 128, 16
 
 
-def model(path: Path) -> Path:
-    """Weights of one Keras LSTM, `[16 → 128]`."""
+def model(path: Path, units: int, features: int) -> Path:
+    """Weights of one Keras LSTM."""
     random = np.random.default_rng(0)
-    shapes = {"kernel": (FEATURES, 4 * UNITS), "recurrent_kernel": (UNITS, 4 * UNITS), "bias": (4 * UNITS,)}
+    shapes = {"kernel": (features, 4 * units), "recurrent_kernel": (units, 4 * units), "bias": (4 * units,)}
     with h5py.File(path, "w") as file:
         file.attrs.update({"layer_names": [b"lstm"], "keras_version": b"2.2.4", "backend": b"tensorflow"})
         group = file.create_group("lstm")
@@ -62,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights = model(folder / "weights.h5")
+        weights = model(folder / "weights.h5", arguments.units, FEATURES)
         rows = [(steps, *traced(folder, weights, steps)) for steps in (arguments.short, arguments.long)]
     for steps, seconds, peak in rows:
         print(f"{steps:>10,} steps  {seconds:7.1f} s  peak {peak:7.1f} MB")

@@ -67,7 +67,9 @@ if TYPE_CHECKING:
     help="Compare with the original in the same run. [default: where a graph came along and is cheap to run]",
 )
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
-@click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
+@click.option(
+    "--compress", metavar="NAME", help="gzip, gzip-1 … gzip-9, lzf, or bitshuffle-lz4: smaller; gzip is much slower."
+)
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @click.option(
     "--resume",
@@ -151,7 +153,7 @@ def command(
         threads.choose(whole.layers)
     sources = [*whole.checkpoint.files, *job.files]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
-    outputs.settings(dtype, compress)
+    outputs.settings(dtype, compress, place)
     parted = Parted(resume, scheduler, merge)
     parted.check(place)
     tell(whole.checkpoint.notes)

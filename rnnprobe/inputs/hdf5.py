@@ -16,6 +16,7 @@ import numpy as np
 
 from rnnprobe.errors import BadInput, OutOfResources, Refused, RnnprobeError
 from rnnprobe.formats.natural import natural
+from rnnprobe.inputs import filters
 from rnnprobe.inputs.collection import gather
 from rnnprobe.inputs.file import File
 from rnnprobe.inputs.found import Found, Grid, Reader, Request
@@ -176,11 +177,12 @@ def _problem(file: File, dataset: Node, path: str) -> RnnprobeError | None:
     creation = dataset.id.get_create_plist()
     for index in range(creation.get_nfilters()):
         code = creation.get_filter(index)[0]
-        if code not in _FILTERS:
+        if code not in _FILTERS and not filters.available(code):
+            known = f"filters that are read: {', '.join(_FILTERS.values())}; h5repack -f GZIP=4 rewrites the file"
             return Refused(
                 f"{path} is compressed by filter {code}, for which a library would have to be loaded",
                 path=file.path,
-                hint=f"filters that are read: {', '.join(_FILTERS.values())}; h5repack -f GZIP=4 rewrites the file",
+                hint=filters.HINT if code == filters.BITSHUFFLE else known,
             )
     size = prod(dataset.chunks or ()) * dataset.dtype.itemsize if dataset.chunks else 0
     if size > CHUNK_LIMIT:

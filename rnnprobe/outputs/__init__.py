@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from rnnprobe.errors import BadInput
-from rnnprobe.outputs import atomic, fields
+from rnnprobe.errors import BadInput, CannotWrite
+from rnnprobe.outputs import atomic, compression, fields
 from rnnprobe.outputs.blocks import Tallied, Tally
+from rnnprobe.outputs.compression import BITSHUFFLE, COMPRESSIONS, GZIP, LZF
 from rnnprobe.outputs.memory import MemorySink, collect
 from rnnprobe.outputs.output import Destination, Output, Settings, Sink, by_suffix
 from rnnprobe.outputs.summary import OutcomeSummary, SignalSummary, SummarySink, summarise
@@ -35,13 +36,11 @@ def _npz(descriptor: int, directory: Path, recording: Recording, settings: Setti
 
 
 OUTPUTS: tuple[Output, ...] = (
-    Output("HDF5", (".h5", ".hdf5", ".nc"), _hdf5, copies=1),
-    Output("NumPy archive", (".npz",), _npz, copies=2),
+    Output("HDF5", (".h5", ".hdf5", ".nc"), _hdf5, copies=1, compressions=(GZIP, LZF, BITSHUFFLE)),
+    Output("NumPy archive", (".npz",), _npz, copies=2, compressions=(GZIP,)),
 )
 
 DTYPES = ("float16", "float32", "float64")
-COMPRESSIONS = ("gzip", *(f"gzip-{level}" for level in range(1, 10)))
-_GZIP = 4
 
 
 def check(destination: str | Path, *, force: bool = False, sources: Sequence[Path] = ()) -> Destination:
@@ -64,19 +63,29 @@ def check(destination: str | Path, *, force: bool = False, sources: Sequence[Pat
     return Destination(path, target, output, force)
 
 
-def settings(dtype: str = "float32", compress: str | None = None) -> Settings:
+def settings(dtype: str = "float32", compress: str | None = None, place: Destination | None = None) -> Settings:
     """How values are stored.
 
+    Args:
+        dtype: one of `DTYPES`.
+        compress: one of `COMPRESSIONS`, or None.
+        place: where, if that is known: not every output can have every compression.
+
     Raises:
-        BadInput: a dtype or compression that is not one of `DTYPES` and `COMPRESSIONS`.
+        BadInput: another dtype or compression, or one that needs a package that is not installed.
     """
     if dtype not in DTYPES:
         raise BadInput(f"values can't be stored as {dtype}", hint=f"valid dtypes: {', '.join(DTYPES)}")
     if compress is None:
         return Settings(dtype)
-    if compress not in COMPRESSIONS:
-        raise BadInput(f"unknown compression {compress}", hint=f"valid: {', '.join(COMPRESSIONS)}")
-    return Settings(dtype, int(compress.partition("-")[2] or _GZIP))
+    found = compression.named(compress)
+    if place is not None and found.name not in place.output.compressions:
+        raise BadInput(
+            f"a {place.output.name} can't be compressed by {found.name}: what reads it knows gzip's method alone",
+            path=place.path,
+            hint="choose gzip, or write an .h5 file",
+        )
+    return Settings(dtype, found)
 
 
 @contextmanager
@@ -94,7 +103,7 @@ def open(
         destination: a path, or what `check` returned for it (its `force` then holds).
         recording: what is going to be written.
         dtype: of the values stored; see `DTYPES`.
-        compress: see `COMPRESSIONS`; slow.
+        compress: see `COMPRESSIONS`.
         force: whether a file that is there may be replaced.
 
     Raises:
@@ -102,8 +111,8 @@ def open(
         CannotWrite: as `check` says; or too little room on the disk, found beforehand or while writing. What was there
             before is as it was.
     """
-    how = settings(dtype, compress)
     place = destination if isinstance(destination, Destination) else check(destination, force=force)
+    how = settings(dtype, compress, place)
     atomic.need(
         place.path, place.target, 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
     )

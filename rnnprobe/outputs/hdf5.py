@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
-from math import ceil
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -19,21 +17,17 @@ import h5py
 import numpy as np
 
 from rnnprobe.outputs import fields, layout, pieces
-from rnnprobe.outputs.casting import cast
+from rnnprobe.outputs.chunking import Chunker, Chunks
 from rnnprobe.outputs.fields import Field, Group, Key
 from rnnprobe.outputs.hdf5_file import filling
 from rnnprobe.outputs.output import Settings, Sink
 from rnnprobe.outputs.pieces import Piece, Places
+from rnnprobe.outputs.slabs import Slabs, Write
 from rnnprobe.outputs.worker import Worker
 from rnnprobe.types import Array, Block, Recording
 
 Item = TypeVar("Item")
 
-_CHUNK = 256 << 10
-"""Bytes of a chunk: below the 1 MiB that readers cache, large enough to be written at the disk's own speed."""
-_OPEN_CHUNKS = 64 << 20
-"""Bytes of all chunks together that blocks have begun and not filled."""
-_FEWEST_STEPS = 16
 _DIMENSION_ONLY = "This is a netCDF dimension but not a netCDF variable."
 
 
@@ -59,14 +53,6 @@ class _Hdf5Sink:
         self._verification.update(verification)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """An array in the file, and what is known of it."""
-
-    array: h5py.Dataset
-    field: Field
-
-
 @contextmanager
 def open(descriptor: int, directory: Path, recording: Recording, settings: Settings) -> Iterator[Sink]:
     """A sink that writes to an empty file; see `Output.open`."""
@@ -75,10 +61,17 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
     verification = dict(recording.verification)
 
     def fill(file: h5py.File, items: Iterator[list[Piece]]) -> None:
-        arrays = _create(file, recording, groups, settings)
+        arrays = {
+            key: Slabs(one.field, one.cut, recording.batches, _writer(one.array, one.cut.shape(one.field)))
+            for key, one in _create(file, recording, groups, settings).items()
+            if one.cut is not None
+        }
         for item in items:
             for piece in item:
-                _put(arrays[piece.key], piece)
+                if piece.values.size:
+                    arrays[piece.key].put(piece)
+        for array in arrays.values():
+            array.finish()
         _attach_attributes(file[layout.VERIFICATION], verification)
 
     with filling(descriptor, fill) as worker:
@@ -110,12 +103,21 @@ def skeleton(
     groups = fields.groups(recording, settings.dtype)
 
     def write(file: h5py.File, items: Iterator[Item]) -> None:
-        places = _create(file, recording, groups, settings, virtual)
+        made = _create(file, recording, groups, settings, virtual)
         _attach_attributes(file[layout.VERIFICATION], recording.verification)
-        fill({key: place.array for key, place in places.items()}, items)
+        fill({key: one.array for key, one in made.items()}, items)
 
     with filling(descriptor, write) as worker:
         yield worker
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An array in the file, what is known of it, and how it is cut where it is to be filled."""
+
+    array: h5py.Dataset
+    field: Field
+    cut: Chunks | None
 
 
 def _create(
@@ -124,21 +126,22 @@ def _create(
     groups: Sequence[Group],
     settings: Settings,
     virtual: Mapping[Key, h5py.VirtualLayout] = MappingProxyType({}),
-) -> dict[Key, _Place]:
+) -> dict[Key, _Made]:
     """Every group and array, with its attributes and what is known beforehand; the arrays by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
     for name, size in (("sequence", recording.sequences), ("time", recording.steps)):
         scales[name] = _scale(file, name, size)
-    shaper = _Chunks(recording, [one for group in groups for one in group.fields])
-    arrays = {}
+    chunker = Chunker(recording, [one for group in groups for one in group.fields])
+    arrays: dict[Key, _Made] = {}
     for group in groups:
         here = _group(file, group.path)
         _attach_attributes(here, group.attributes)
         own = {name: scale for name, scale in scales.items() if name != "time" or not group.own_time}
         for field in group.fields:
+            cut = chunker.chunks(field) if field.known is None and field.nbytes else None
             key = group.path, field.name
-            arrays[key] = _Place(_array(here, field, own, settings, shaper, virtual.get(key)), field)
+            arrays[key] = _Made(_array(here, field, own, settings, cut, virtual.get(key)), field, cut)
     file.create_group(layout.VERIFICATION)
     return arrays
 
@@ -171,7 +174,7 @@ def _array(
     field: Field,
     scales: dict[str, h5py.Dataset],
     settings: Settings,
-    shaper: _Chunks,
+    cut: Chunks | None,
     virtual: h5py.VirtualLayout | None = None,
 ) -> h5py.Dataset:
     """An empty array, its scales attached; those that its group has not seen yet are added to `scales`."""
@@ -181,10 +184,10 @@ def _array(
     else:
         dtype = np.dtype(field.dtype)
         options["fillvalue"] = dtype.type(field.fill)  # the very NaN that is written: libhdf5 has one of its own
-        if field.lengths is not None and field.nbytes:
-            options |= shaper.options(field)
-            if settings.compress is not None:
-                options |= {"compression": "gzip", "compression_opts": settings.compress, "shuffle": True}
+        if cut is not None and (field.lengths is not None or cut.sequences < field.shape[0]):
+            options |= {"chunks": cut.shape(field), "rdcc_nbytes": 0}  # chunks are written whole: no cache
+            if settings.compress is not None and field.lengths is not None:
+                options |= settings.compress.options
     if virtual is not None:
         array = group.create_virtual_dataset(field.name, virtual, fillvalue=options["fillvalue"])
     else:
@@ -202,62 +205,13 @@ def _array(
     return array
 
 
-class _Chunks:
-    """The shape of chunks, and how many of them libhdf5 keeps open.
+def _writer(array: h5py.Dataset, shape: tuple[int, ...]) -> Write:
+    """What writes chunks of this shape: as they are, or where the array has no chunks or has filters, by libhdf5."""
+    if array.chunks is not None and not array.id.get_create_plist().get_nfilters():
+        return lambda offset, chunk: array.id.write_direct_chunk(offset, chunk)
 
-    A chunk is a stretch of one sequence; of several where they are short. The more sequences run side by side, the
-    shorter the stretch, so that all chunks that are begun and not full fit the memory set aside for them.
-    """
+    def write(offset: tuple[int, ...], chunk: Array) -> None:
+        inside = [slice(at, min(at + size, whole)) for at, size, whole in zip(offset, shape, array.shape, strict=True)]
+        array[tuple(inside)] = chunk.reshape(shape)[tuple(slice(each.stop - each.start) for each in inside)]
 
-    def __init__(self, recording: Recording, every: Sequence[Field]) -> None:
-        rows = [one.row for one in every if one.kind]
-        self._batch = max((len(batch.names) for batch in recording.batches), default=1)
-        self._steps_open = _OPEN_CHUNKS // max(1, sum(rows) * self._batch)
-        self._share = _OPEN_CHUNKS // max(1, len(rows))
-
-    def options(self, field: Field) -> dict[str, Any]:
-        row = field.row
-        fewest = max(1, min(_FEWEST_STEPS, _CHUNK // row))
-        most = max(fewest, min(_CHUNK // row, self._steps_open))
-        steps = min(field.shape[1], most)
-        sequences = max(1, min(field.shape[0], self._batch, _CHUNK // (steps * row))) if steps < most else 1
-        size = sequences * steps * row
-        count = ceil(self._batch / sequences) + 1
-        return {
-            "chunks": (sequences, steps, *field.shape[2:]),
-            "rdcc_nbytes": max(size, min(count * size, self._share)),
-            "rdcc_nslots": 20 * count | 1,
-            "rdcc_w0": 1.0,
-        }
-
-
-def _put(place: _Place, piece: Piece) -> None:
-    """Stores a piece; of steps, leaving out what holds padding only.
-
-    Sequences that share chunks are written as far as the longest of them; neighbours that end at the same step in one
-    go.
-    """
-    array, values, rows = place.array, piece.values, piece.rows
-    if not values.size:
-        return
-    if place.field.lengths is None:
-        array[_selected(rows)] = cast(values, array.dtype, array.name)
-        return
-    stops = np.minimum(place.field.lengths[rows], piece.start + values.shape[1])
-    shared = rows // array.chunks[0]
-    _, chunk = np.unique(shared, return_inverse=True)
-    longest = np.zeros(len(rows), np.int64)
-    np.maximum.at(longest, chunk, stops)
-    # Neighbours that end at the same step make a run: one write each.
-    stops = longest[chunk]
-    cuts = (np.flatnonzero((np.diff(rows) != 1) | (np.diff(stops) != 0)) + 1).tolist()
-    for first, after in pairwise((0, *cuts, len(rows))):
-        stop = int(stops[first])
-        if stop > piece.start:
-            part = cast(values[first:after, : stop - piece.start], array.dtype, array.name)
-            array[rows[first] : rows[first] + after - first, piece.start : stop] = part
-
-
-def _selected(rows: Array) -> slice | Array:
-    """Ascending rows as h5py takes them soonest."""
-    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+    return write

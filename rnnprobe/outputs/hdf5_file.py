@@ -1,7 +1,9 @@
 """An HDF5 file that is filled in a thread of its own.
 
 libhdf5 runs behind a `Shield`, so that a full disk is an error and not a crash. The classic chunk index (`v108`) is
-kept: it takes space for the chunks that were written alone, and every reader knows it.
+kept: it takes space for the chunks that were written alone, and every reader knows it. For chunks without end it takes
+up to 14 MB of memory, and 56 bytes of the file each; the fixed arrays of `v110` take 2 MB and 8 bytes, also for chunks
+that are never written, and no less time.
 """
 
 from __future__ import annotations

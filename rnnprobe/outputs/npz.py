@@ -103,7 +103,7 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
         for piece in pieces.input_pieces(recording):
             sink.put(piece)
         yield sink
-        with archive(descriptor, settings.compress) as members:
+        with archive(descriptor, settings.compress.level if settings.compress else None) as members:
             members.add_json("attributes", layout.root_attributes(recording))
             members.add_json(layout.VERIFICATION, sink.verification)
             for group in groups:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from rnnprobe.errors import BadInput
+from rnnprobe.outputs.compression import Compression
 from rnnprobe.types import Block, Recording
 
 
@@ -35,11 +36,11 @@ class Settings:
 
     Attributes:
         dtype: `float16`, `float32` or `float64`, of every signal and state.
-        compress: a level of gzip, 1 … 9, or None.
+        compress: how their steps are compressed, or None.
     """
 
     dtype: str = "float32"
-    compress: int | None = None
+    compress: Compression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,14 @@ class Output:
             has written everything when it exits without an exception.
             Raises `CannotWrite`, without a path, when the file takes no more.
         copies: how often every value is on the disk at once, at most.
+        compressions: the names of those that it can have.
     """
 
     name: str
     suffixes: tuple[str, ...]
     open: Callable[[int, Path, Recording, Settings], AbstractContextManager[Sink]]
     copies: int
+    compressions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

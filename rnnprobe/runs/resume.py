@@ -61,7 +61,7 @@ def trace(
         BadInput: there are parts of another job; or whatever `rnnprobe.runs.ledger.opened` raises.
         CannotWrite: no room, or a device that fails; what was there before is as it was, and so are the parts done.
     """
-    recording, settings = ready.recording, outputs.settings(ready.job.dtype, ready.job.compress)
+    recording, settings = ready.recording, outputs.settings(ready.job.dtype, ready.job.compress, place)
 
     def cut() -> Sequence[Part]:
         return parts.cut(recording, ready.run.network, settings.dtype, at_least)

@@ -15,7 +15,7 @@ from rnnprobe.outputs.fields import dimensions
 from rnnprobe.outputs.shield import Shield
 from rnnprobe.types import Value
 from tests.outputs.recordings import foreign, layer, outcome, recording, whole
-from tests.outputs.test_files import LAYERS, write
+from tests.outputs.test_files import COMPRESSIONS, LAYERS, write
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".nc"])
@@ -170,11 +170,12 @@ def test_padding_takes_no_space(tmp_path: Path) -> None:
         assert np.isnan(h.fillvalue)
 
 
-def test_compression(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in COMPRESSIONS if name])
+def test_compression(name: str, tmp_path: Path) -> None:
     what = recording([layer("a", units=64)], [[2000]], record=("h",))
     arrays = whole(what)
     arrays["a"]["h"][:] = 0.25
-    write(tmp_path / "t.h5", what, arrays, 100, compress="gzip")
+    write(tmp_path / "t.h5", what, arrays, 100, compress=name)
     assert (tmp_path / "t.h5").stat().st_size < 100_000
 
 

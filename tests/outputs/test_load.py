@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, OutOfResources, Refused
+from rnnprobe.inputs import filters
 from rnnprobe.types import Recording
 from tests.conftest import DATA
 from tests.outputs.recordings import foreign, layer, outcome, recording, unseen, whole
@@ -176,6 +178,18 @@ def test_what_leads_elsewhere_is_refused(
         change(file)
     with pytest.raises(Refused, match=r"t\.h5"):
         use(path)
+
+
+def test_bitshuffle_without_its_package(traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(traces / "t.h5", tmp_path))
+    options = {"chunks": (2, 9, 3), "compression": filters.BITSHUFFLE, "allow_unknown_filter": True}
+    with h5py.File(path, "r+") as file:
+        del file["layers/b/h"]
+        file.create_dataset("layers/b/h", (2, 9, 3), "f4", **options)
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    with pytest.raises(Refused, match=r"t\.h5: .*filter 32008") as caught:
+        use(path)
+    assert "rnnprobe[compress]" in caught.value.hint
 
 
 def _without(name: str) -> Callable[[h5py.File], None]:
