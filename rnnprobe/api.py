@@ -121,7 +121,7 @@ def trace(
     )
 
     def read(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
-        size = 1 if carry else inputs.BATCH_SIZE
+        size = 1 if carry else None
         return inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major, batch_size=size)
 
     run = runs.prepare(whole, ask, read, _warn_each if initial_state is None else _silent)

@@ -92,7 +92,7 @@ class Reading:
             unknown=self.unknown,
             select=self.select,
             steps=self.steps,
-            batch_size=batch_size if batch_size is not None else inputs.BATCH_SIZE,
+            batch_size=batch_size,
             input_format=self.input_format,
         )
 

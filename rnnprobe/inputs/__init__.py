@@ -13,6 +13,7 @@ from typing import Any
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs import choosing, memory, states, together, vocabulary
+from rnnprobe.inputs.batching import AT_LEAST
 from rnnprobe.inputs.collection import ASIDE
 from rnnprobe.inputs.file import File, locate
 from rnnprobe.inputs.found import Found, Reader, Request
@@ -27,9 +28,6 @@ from rnnprobe.inputs.vocabulary import Vocabulary as Tokens  # `vocabulary` is t
 from rnnprobe.types import Batch, Entry
 
 READERS: tuple[Reader, ...] = (NPY, NPZ, HDF5, JSONL, CSV, TXT)
-
-BATCH_SIZE = 32
-"""Sequences that run side by side, unless the caller says otherwise."""
 
 _HEAD = 4096
 
@@ -46,7 +44,8 @@ def read(
     unknown: str | int | None = None,
     select: str | int | Sequence[int | str] | None = None,
     steps: str | slice | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
+    at_least: int = AT_LEAST,
     input_format: str | None = None,
 ) -> tuple[Batch, ...]:
     """The sequences of `source`, none loaded, in batches.
@@ -76,7 +75,8 @@ def read(
         unknown: the token or id for what the vocabulary lacks; without it, that is an error.
         select: the sequences to take: `3`, `0:10`, `1,5,7`, or names.
         steps: the steps of each to take, `A:B`.
-        batch_size: sequences in a batch, at most.
+        batch_size: sequences in a batch, at most; None: what fits their lengths.
+        at_least: sequences in a batch where that is chosen here; wide layers want more.
         input_format: the name of a reader, where neither suffix nor content tells.
 
     Raises:
@@ -85,7 +85,7 @@ def read(
         Refused: the file holds Python objects, or leads into other files.
         OutOfResources: it would have to be kept in memory and is too large.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise BadInput(f"a batch of {batch_size} sequences; expected at least 1")
     vocabularies = _vocabularies(vocabulary, entries)
     requests = {}
@@ -102,7 +102,7 @@ def read(
     together.check(inputs)
     with located(inputs[0].path):
         rows = choosing.rows(select, together.names(inputs))
-    return together.batches(inputs, rows, steps, batch_size)
+    return together.batches(inputs, rows, steps, batch_size, at_least)
 
 
 def _vocabularies(given: Tokens | Mapping[str, Tokens] | None, names: Mapping[str, Entry]) -> dict[str, Tokens]:
@@ -215,4 +215,4 @@ def _unknown(unknown: str | int | None, vocabulary: Tokens | None) -> int | None
     raise BadInput(f"--unknown {unknown!r} is no token of the vocabulary", hint="a token of it, or an id")
 
 
-__all__ = ["BATCH_SIZE", "BY", "READERS", "read", "states", "vocabulary"]
+__all__ = ["AT_LEAST", "BY", "READERS", "read", "states", "vocabulary"]

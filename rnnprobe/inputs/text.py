@@ -1,4 +1,4 @@
-"""`.txt`: text, turned into ids by a vocabulary, in memory at one to four bytes a token.
+"""`.txt`: text, turned into ids by a vocabulary, which are kept at one to four bytes a token.
 
 `by` says what a token and what a sequence is:
 
@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Reader, Request, joined
+from rnnprobe.inputs.found import Found, Reader, Request
+from rnnprobe.inputs.names import Counted
+from rnnprobe.inputs.rows import Rows, joined
 from rnnprobe.inputs.vocabulary import Vocabulary
 from rnnprobe.types import Array
 
@@ -36,6 +38,8 @@ _CHUNK = 1 << 20  # bytes
 _WORD_LIMIT = 1 << 20  # characters of one word
 _UNKNOWN = ("<unk>", "<UNK>", "[UNK]", "UNK", "unk", "_UNK", "<oov>", "<OOV>", "<unknown>")
 _SHOWN = 8
+LINE = "line "
+"""What stands before the number of a line in the name of its sequence."""
 
 Ids = NDArray[np.int32]
 
@@ -47,35 +51,38 @@ def read(file: File, request: Request) -> Found:
     by_line = request.by.startswith("line")
     if encoder.words and not by_line:
         encoder.eol = _end_of_line(file, request, vocabulary)
-    pieces: list[Array] = []
-    lengths = [0]
+    values = Rows(request.heap)
+    lengths: list[NDArray[np.int64]] = []
+    begun = 0  # tokens of the line that has not ended
     dtype = np.min_scalar_type(max(len(vocabulary.tokens) - 1, 0))
     for text in _chunks(file, encoder, keep_cr="\r" in vocabulary.ids and not by_line):
         ids, breaks = encoder.encode(text)
-        pieces.append(ids.astype(dtype))
-        counts = np.diff(np.concatenate([[0], breaks, [len(ids)]]))
-        lengths[-1] += int(counts[0])
-        lengths += counts[1:].tolist()
+        values.add(ids.astype(dtype))
+        if len(breaks):
+            counts = np.diff(breaks, prepend=0)
+            counts[0] += begun
+            lengths.append(counts)
+        begun = len(ids) - int(breaks[-1]) if len(breaks) else begun + len(ids)
     encoder.finish()
-    values = np.concatenate(pieces) if pieces else np.empty(0, np.uint8)
     if not len(values):
         raise file.bad("holds no token")
     if not by_line:
-        return Found(joined(values, np.array([len(values)], np.int64)), text=True)
-    return _lines(file, request, values, lengths)
+        lengths = [np.array([len(values)], np.int64)]
+        return Found(joined(values.read, (), values.dtype, lengths[0]), text=True)
+    if begun:  # what follows the last line break is no line where there is nothing
+        lengths.append(np.array([begun], np.int64))
+    return _lines(file, request, values, np.concatenate(lengths))
 
 
-def _lines(file: File, request: Request, values: Array, lengths: list[int]) -> Found:
+def _lines(file: File, request: Request, values: Rows, lengths: NDArray[np.int64]) -> Found:
     """A sequence a line, the blank ones left out."""
-    if not lengths[-1]:
-        lengths = lengths[:-1]  # what follows the last line break is no line
-    numbers = [number for number, length in enumerate(lengths, start=1) if length]
-    if len(numbers) < len(lengths):
-        first = next(number for number, length in enumerate(lengths, start=1) if not length)
-        blank = len(lengths) - len(numbers)
+    numbers = np.flatnonzero(lengths) + 1
+    blank = len(lengths) - len(numbers)
+    if blank:
+        first = int(np.argmin(lengths)) + 1
         request.say(f"{file.path}: blank lines are left out: {blank}, the first is line {first}")
-    filled = np.array([length for length in lengths if length], np.int64)
-    return Found(joined(values, filled), tuple(f"line {number}" for number in numbers), text=True)
+        lengths = lengths[lengths > 0]
+    return Found(joined(values.read, (), values.dtype, lengths), Counted(numbers, LINE), text=True)
 
 
 def _end_of_line(file: File, request: Request, vocabulary: Vocabulary) -> str:

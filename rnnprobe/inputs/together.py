@@ -145,15 +145,25 @@ def check(inputs: Sequence[Input]) -> None:
                 )
 
 
-def names(inputs: Sequence[Input]) -> tuple[str, ...]:
+def names(inputs: Sequence[Input]) -> Sequence[str]:
     """The names of the sequences: those that some input gives, else their numbers."""
     return next((each.sequences.names for each in inputs if each.sequences.named), inputs[0].sequences.names)
 
 
 def batches(
-    inputs: Sequence[Input], rows: NDArray[np.int64], steps: str | slice | None, size: int
+    inputs: Sequence[Input],
+    rows: NDArray[np.int64],
+    steps: str | slice | None,
+    size: int | None,
+    at_least: int,
 ) -> tuple[Batch, ...]:
     """The chosen sequences of the first input in batches, those of the others beside them.
+
+    Args:
+        rows: `[chosen]`, the numbers of the sequences.
+        steps: as `choosing.steps` takes them.
+        size: of a batch, at most; None: what fits the lengths, as `batching.fitting` says.
+        at_least: for that.
 
     Raises:
         BadInput: an input has not the steps that the network wants of it, or an id is outside of the vocabulary.
@@ -161,14 +171,18 @@ def batches(
     main = inputs[0]
     if steps is not None:
         _check_alike(inputs, rows)
-    made = {}
+    made: dict[str, tuple[Batch, ...]] = {}
+    groups: list[NDArray[np.int64]] = []
     for each in inputs:
         with located(each.path):
             extent = choosing.steps(steps, int(each.sequences.lengths[rows].max()))
             with inside(each.name, len(inputs)):
                 _check_steps(each, rows, extent)
             sequences = replace(each.sequences, names=names(inputs))
-            made[each.name] = batching.batches(sequences, rows, extent, size, each.entry, each.tokens, each.say)
+            if each is main:
+                lengths = batching.kept(sequences.lengths[rows], extent)
+                groups = batching.alike(lengths, size or batching.fitting(lengths, at_least))
+            made[each.name] = batching.batches(sequences, rows, extent, groups, each.entry, each.tokens, each.say)
         floats = sequences.shape is not None and sequences.dtype == "float64"
         if floats and each.entry.dtype != "float64" and not each.written:
             each.say(f"the input is float64; the network computes with {each.entry.dtype}, to which it is rounded")
@@ -196,7 +210,7 @@ def _check_steps(given: Input, rows: NDArray[np.int64], extent: tuple[int, int])
     wanted = given.entry.steps
     if wanted is None:
         return
-    found = np.maximum(np.clip(given.sequences.lengths[rows], None, extent[1]) - extent[0], 0)
+    found = batching.kept(given.sequences.lengths[rows], extent)
     wrong = rows[found != wanted]
     if not len(wrong):
         return
