@@ -19,7 +19,7 @@ import click
 
 from rnnprobe.cli.options import say
 from rnnprobe.errors import BadInput
-from rnnprobe.inputs import BY
+from rnnprobe.inputs import AT_LEAST, BY
 
 if TYPE_CHECKING:
     from rnnprobe.inputs.vocabulary import Vocabulary
@@ -33,7 +33,7 @@ class Reading:
     """The user's input, and how it is read.
 
     Attributes:
-        inputs: what --input gives: one FILE, or NAME=FILE for each of the model's inputs.
+        inputs: what --input gives: FILEs and globs, or NAME=FILE for each of the model's inputs.
         lengths, vocab: what --lengths and --vocab give, likewise.
         by, unknown, input_format, time_major, select, steps: the options of these names.
         feed: what --feed gives: NAME=FILE for placeholders of an original graph.
@@ -52,10 +52,12 @@ class Reading:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every FILE of --input and --feed, in order."""
-        named = _named(self.inputs, "--input") if self.inputs else ()
-        given = (named,) if isinstance(named, str) else tuple(dict(named).values())
-        return (*given, *(one.partition("=")[2] for one in self.feed))
+        """Every FILE of --input, globs expanded, and of --feed, in order."""
+        from rnnprobe.inputs.files import expand
+
+        given = _files(self.inputs) if self.inputs else ()
+        each = [file for one in given for file in expand(one) or (one,)]
+        return (*each, *(one.partition("=")[2] for one in self.feed))
 
     @property
     def read_from(self) -> tuple[str, ...]:
@@ -66,13 +68,16 @@ class Reading:
             beside += [named] if isinstance(named, str) else named.values()
         return (*self.files, *beside)
 
-    def read(self, entries: Mapping[str, Entry], *, quiet: bool, batch_size: int | None = None) -> tuple[Batch, ...]:
+    def read(
+        self, entries: Mapping[str, Entry], *, quiet: bool, batch_size: int | None = None, at_least: int = AT_LEAST
+    ) -> tuple[Batch, ...]:
         """The input, as a network takes it.
 
         Args:
             entries: of what runs (`rnnprobe.recover.stacks.entries`).
             quiet: say nothing on stderr of conversions.
-            batch_size: sequences in a batch, at most.
+            batch_size: sequences in a batch, at most; None: what fits their lengths.
+            at_least: sequences in a batch where that is chosen so.
 
         Raises:
             BadInput: as `rnnprobe.inputs.read`; names that are none of the network's inputs.
@@ -81,8 +86,9 @@ class Reading:
 
         if not self.inputs:
             raise BadInput("nothing to run over: --input FILE gives the sequences")
+        several = len(self.inputs) > 1 and not any(_is_named(one) for one in self.inputs)
         return inputs.read(
-            _for(self.inputs, "--input", list(entries)),
+            list(self.inputs) if several else _for(self.inputs, "--input", list(entries)),
             entries,
             say=speaker(quiet),
             lengths=_for(self.lengths, "--lengths", list(entries)) if self.lengths else None,
@@ -93,6 +99,7 @@ class Reading:
             select=self.select,
             steps=self.steps,
             batch_size=batch_size,
+            at_least=at_least,
             input_format=self.input_format,
         )
 
@@ -124,7 +131,8 @@ _OPTIONS = (
         "inputs",
         multiple=True,
         metavar="FILE",
-        help="The sequences; - for stdin. NAME=FILE, repeated, for a model with several inputs.",
+        help="The sequences; - for stdin. Repeated, or a quoted glob ('corpus/*.txt'): file after file. NAME=FILE, "
+        "repeated, for a model with several inputs.",
     ),
     click.option(
         "--vocab", multiple=True, metavar="FILE", help="Tokens of a text: .txt, .json, .pkl; NAME=FILE for one input."
@@ -154,13 +162,26 @@ def _tokens(given: str | Mapping[str, str]) -> Vocabulary | dict[str, Vocabulary
     return vocabulary.read(given) if isinstance(given, str) else {k: vocabulary.read(file) for k, file in given.items()}
 
 
+def _is_named(one: str) -> bool:
+    """Whether this is NAME=FILE, and not a FILE with such a name."""
+    return "=" in one and not Path(one).exists()
+
+
+def _files(inputs: Sequence[str]) -> tuple[str, ...]:
+    """The FILEs of --input, as they stand."""
+    if not any(_is_named(one) for one in inputs):
+        return tuple(inputs)
+    named = _named(inputs, "--input")
+    return (named,) if isinstance(named, str) else tuple(named.values())
+
+
 def _named(given: Sequence[str], flag: str) -> str | dict[str, str]:
     """One FILE, or input → FILE.
 
     Raises:
         BadInput: several without names, or a name twice.
     """
-    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).exists()):
+    if len(given) == 1 and not _is_named(given[0]):
         return given[0]
     pairs = [one.partition("=") for one in given]
     bare = [one for one, (_, equals, file) in zip(given, pairs, strict=True) if not equals or not file]

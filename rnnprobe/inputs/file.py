@@ -71,7 +71,7 @@ def locate(source: str | Path) -> File:
     """
     if str(source) == "-":
         return _stream(sys.stdin.buffer, "standard input", "", "")
-    path, key = _split(source)
+    path, key = split(source)
     try:
         status = path.stat()
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
@@ -92,12 +92,12 @@ def path_of(source: object) -> Path | None:
     """The file that `source` names, without the key in it; None for standard input, arrays and what is no file."""
     if not isinstance(source, str | Path) or str(source) == "-":
         return None
-    path = _split(source)[0]
+    path = split(source)[0]
     return path if path.is_file() else None
 
 
-def _split(source: str | Path) -> tuple[Path, str]:
-    """The path and the key; a key may hold colons, and so may a path."""
+def split(source: str | Path) -> tuple[Path, str]:
+    """The path and the key of `path:key`; a key may hold colons, and so may a path."""
     text = str(source)
     if os.path.lexists(text) or ":" not in text:
         return Path(text), ""

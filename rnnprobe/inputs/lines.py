@@ -79,10 +79,11 @@ def several(file: File, requests: Mapping[str, Request]) -> dict[str, Found]:
 
 def _values(file: File) -> Iterator[tuple[int, Any]]:
     """The lines that are not blank, counted from 1."""
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
     with file.buffered() as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield number, _parse(file, line, number)
+                yield number, _parse(file, decoder, line, number)
 
 
 def _found(lines: _Lines) -> Found:
@@ -110,14 +111,22 @@ def _found(lines: _Lines) -> Found:
     )
 
 
-def _parse(file: File, line: bytes, number: int) -> Any:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(items)) < len(items):
-            raise file.bad(f"line {number} gives a field twice")
-        return dict(items)
+class _Twice(ValueError):
+    """An object gives a field twice."""
 
+
+def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) < len(items):
+        raise _Twice
+    return found
+
+
+def _parse(file: File, decoder: json.JSONDecoder, line: bytes, number: int) -> Any:
     try:
-        return json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), object_pairs_hook=pairs)
+        return decoder.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except _Twice as exc:
+        raise file.bad(f"line {number} gives a field twice") from exc
     except UnicodeDecodeError as exc:
         raise file.bad(f"line {number} is no UTF-8 text: {exc.reason} at byte {exc.start}") from exc
     except RecursionError as exc:

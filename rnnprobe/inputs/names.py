@@ -15,11 +15,11 @@ class Counted(Sequence[str]):
     """`line 3`, `line 5` …; equal to a tuple of these texts.
 
     Args:
-        numbers: `[sequences]`, ascending for `find`.
+        numbers: `[sequences]`, ascending.
         prefix: what stands before each.
     """
 
-    def __init__(self, numbers: range | NDArray[np.int64], prefix: str = "") -> None:
+    def __init__(self, numbers: NDArray[np.int64], prefix: str = "") -> None:
         self._numbers = numbers
         self.prefix = prefix
 
@@ -45,7 +45,7 @@ class Counted(Sequence[str]):
 
     def take(self, rows: NDArray[np.int64]) -> Counted:
         """Those of these sequences."""
-        return Counted(np.asarray(self._numbers)[rows], self.prefix)
+        return Counted(self._numbers[rows], self.prefix)
 
     def find(self, name: str) -> int | None:
         """The number of the sequence of this name."""
@@ -77,24 +77,36 @@ class Chained(Sequence[str]):
         number = bisect_right(self._ends, row)
         return self._parts[number][row - self._ends[number]]
 
-    def find(self, name: str) -> int | None:
-        """The number of the sequence of this name."""
-        for part, end in zip(self._parts, self._ends, strict=True):
-            row = finder(part)(name)
-            if row is not None:
-                return end - len(part) + row
-        return None
+    def take(self, rows: NDArray[np.int64]) -> Sequence[str]:
+        """Those of these sequences."""
+        first, last = (bisect_right(self._ends, int(row)) for row in (rows.min(), rows.max()))
+        if first == last:
+            return taken(self._parts[first], rows - (self._ends[first] - len(self._parts[first])))
+        return tuple(self[row] for row in rows.tolist())
+
+    def finder(self) -> Callable[[str], int | None]:
+        """`find(name)`: the number of the first sequence of that name, or None."""
+        finders = [finder(part) for part in self._parts]
+        starts = [0, *self._ends]
+
+        def find(name: str) -> int | None:
+            found = ((start, find(name)) for start, find in zip(starts, finders, strict=False))
+            return next((start + row for start, row in found if row is not None), None)
+
+        return find
 
 
 def taken(names: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
     """The names of these sequences, texts only where they must be."""
-    return names.take(rows) if isinstance(names, Counted) else tuple(names[row] for row in rows.tolist())
+    return names.take(rows) if isinstance(names, Counted | Chained) else tuple(names[row] for row in rows.tolist())
 
 
 def finder(names: Sequence[str]) -> Callable[[str], int | None]:
     """`find(name)`: the number of the first sequence of that name, or None."""
-    if isinstance(names, Counted | Chained):
+    if isinstance(names, Counted):
         return names.find
+    if isinstance(names, Chained):
+        return names.finder()
     numbers: dict[str, int] = {}
     for row, name in enumerate(names):
         numbers.setdefault(name, row)

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from rnnprobe.errors import BadInput, OutOfResources
 from rnnprobe.inputs.found import Found, Grid, Place, Ragged, Say, Sequences, within
 from rnnprobe.inputs.names import Counted
+from rnnprobe.inputs.whole import all_whole, first_fraction
 from rnnprobe.types import Array, Entry
 
 SEQUENCES_LIMIT = 10_000_000
 """Sequences of one input: their names and lengths are kept in memory."""
 
-_SCAN = 1 << 20  # numbers that are looked at in one go
-_SCANNED = 1 << 10  # sequences that are looked at in one go
 _GAP = 1 << 18  # bytes that are read and left out sooner than that a file is opened once more
 
 ROWS = "rows"
@@ -48,7 +47,7 @@ def axes_of(entry: Entry) -> str:
 
 
 def shape(found: Found, entry: Entry, lengths: NDArray[np.int64] | None, time_major: bool, say: Say) -> Sequences:
-    """Sequences of steps of the network's own shape, or ids.
+    """Sequences of steps of the network's own shape, or ids, each of at least one step.
 
     Args:
         found: what a reader found.
@@ -78,7 +77,7 @@ def _reading(found: Found, entry: Entry, say: Say) -> Found:
         return across if alone else found
     if not entry.shape:
         return across
-    if not entry.embedded or _fraction(across.data) is not None:
+    if not entry.embedded or first_fraction(across.data) is not None:
         return found
     if fits(data.shape, entry):
         say(f"the input is {data.words} of whole numbers, as wide as the embedding's vectors: they are taken as these")
@@ -113,7 +112,7 @@ def _grid(found: Found, grid: Grid, entry: Entry, time_major: bool, say: Say) ->
     steps = grid.shape[axes.order.index(TIME)]
     if count > SEQUENCES_LIMIT:
         raise OutOfResources(f"{grid.name} is {grid.words}: more than {SEQUENCES_LIMIT} sequences")
-    names = found.names or Counted(range(count))
+    names = found.names or Counted(np.arange(count))
     if len(names) != count:
         raise BadInput(f"{grid.name} holds {count} sequences and {len(names)} names")
     inner = tuple(slice(0, size) for size in grid.shape[len(axes.order) :])
@@ -177,11 +176,11 @@ def _axes(found: Found, grid: Grid, entry: Entry, say: Say) -> _Axes:
         if rank == 2 and grid.shape[1] == entry.features and not entry.embedded:
             say(f"{grid.name} is {grid.words}: integers are taken as ids [batch, time]; features are stored as floats")
         return _Axes(order, None)
-    if rank == 2 and fits(grid.shape[1:], entry) and not (entry.embedded and _whole(grid)):
+    if rank == 2 and fits(grid.shape[1:], entry) and not (entry.embedded and all_whole(grid)):
         if whole and not found.written:
             say(f"{grid.name} is {grid.words}: integers are taken as features, and converted to floats")
         return _Axes((TIME,), grid.shape[1:])
-    if entry.embedded and _whole(grid):
+    if entry.embedded and all_whole(grid):
         say(f"{grid.name} is {grid.words} of whole numbers: they are taken as ids {_words(order)}")
         return _Axes(order, None)
     if rank == 1 and fits((1,), entry):
@@ -226,7 +225,7 @@ def _misfit(what: str, step: tuple[int, ...], entry: Entry) -> BadInput:
 
 
 def _ragged(found: Found, data: Ragged, entry: Entry, say: Say) -> Sequences:
-    names = found.names or Counted(range(len(data.lengths)))
+    names = found.names or Counted(np.arange(len(data.lengths)))
     if len(names) != len(data.lengths):
         raise BadInput(f"the input holds {len(data.lengths)} sequences and {len(names)} names")
     place = found.place or _place(names)
@@ -254,7 +253,7 @@ def _numbers(found: Found, data: Ragged, entry: Entry, place: Place, say: Say) -
         raise BadInput(f"the input is {data.words}, a number a step; {wants(entry)}")
     if data.dtype.kind != "f":
         return None
-    fraction = _fraction(data)
+    fraction = first_fraction(data)
     if fraction is None and (found.written or entry.embedded):
         if not found.written:
             say(f"the input is {data.words} of whole numbers: they are taken as ids")
@@ -281,58 +280,6 @@ def _dtype(stored: np.dtype[np.generic], step: tuple[int, ...] | None) -> np.dty
     if stored.kind != "f":
         return np.dtype(np.float32)
     return stored.newbyteorder("=") if stored.itemsize <= 8 else np.dtype(np.float64)
-
-
-def _whole(grid: Grid) -> bool:
-    """Whether every float of an array of rank 1 or 2 is a whole number; ends at the first that is none."""
-    width = grid.shape[-1]
-    lines = grid.shape[0] if len(grid.shape) == 2 else 1
-    across = max(1, min(width, _SCAN))
-    down = max(1, _SCAN // across)
-    for top in range(0, lines, down):
-        for left in range(0, width, across):
-            columns = slice(left, min(left + across, width))
-            rows = (slice(top, min(top + down, lines)),) if len(grid.shape) == 2 else ()
-            if not _all_whole(grid.read((*rows, columns))):
-                return False
-    return grid.shape != (0,)
-
-
-def _all_whole(block: Array) -> bool:
-    with np.errstate(invalid="ignore"):
-        return bool(np.all(np.trunc(block) == block) and np.all(np.isfinite(block)))
-
-
-def _fraction(data: Ragged) -> tuple[int, int, float] | None:
-    """Sequence, step and value of the first number that is not whole."""
-    for first in range(0, len(data.lengths), _SCANNED):
-        rows = np.arange(first, min(first + _SCANNED, len(data.lengths)))
-        if len(rows) > 1 and _whole_rows(data, rows):
-            continue
-        for row in rows.tolist():
-            found = _fraction_of(data, row)
-            if found is not None:
-                return row, *found
-    return None
-
-
-def _fraction_of(data: Ragged, row: int) -> tuple[int, float] | None:
-    """Step and value of the first number of a sequence that is not whole."""
-    length = int(data.lengths[row])
-    for start in range(0, length, _SCAN):
-        block = data.read(np.array([row]), start, min(start + _SCAN, length))[0]
-        if not _all_whole(block):
-            step = next(index for index, value in enumerate(block) if not _all_whole(np.asarray(value)))
-            return start + step, float(block[step])
-    return None
-
-
-def _whole_rows(data: Ragged, rows: NDArray[np.int64]) -> bool:
-    """Whether every number of these sequences is whole."""
-    longest, stretch = int(data.lengths[rows].max()), _SCAN // len(rows)
-    return all(
-        _all_whole(data.read(rows, start, min(start + stretch, longest))) for start in range(0, longest, stretch)
-    )
 
 
 def with_lengths(sequences: Sequences, lengths: NDArray[np.int64] | None) -> Sequences:

@@ -38,6 +38,7 @@ _CHUNK = 1 << 20  # bytes
 _WORD_LIMIT = 1 << 20  # characters of one word
 _UNKNOWN = ("<unk>", "<UNK>", "[UNK]", "UNK", "unk", "_UNK", "<oov>", "<OOV>", "<unknown>")
 _SHOWN = 8
+_NOWHERE = np.empty(0, np.intp)
 LINE = "line "
 """What stands before the number of a line in the name of its sequence."""
 
@@ -176,16 +177,16 @@ class _Encoder:
     def _chars(self, text: str) -> tuple[Ids, NDArray[np.intp]]:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         ids = _table(self.vocabulary)[codes]
-        ends = np.flatnonzero(codes == 10) if self.by_line else np.empty(0, np.intp)
+        ends = np.flatnonzero(codes == 10) if self.by_line else _NOWHERE
         ids[ends] = 0
-        bad = np.flatnonzero(ids < 0)
-        if len(bad):
+        if (ids < 0).any():
+            bad = np.flatnonzero(ids < 0)
             values, counts = np.unique(codes[bad], return_counts=True)
             first = int(bad[0])
             self.note(text[first], self._place(text, first), 0)
             for value, count in zip(values.tolist(), counts.tolist(), strict=True):
                 self.note(chr(value), "", count)
-        return np.delete(ids, ends), ends - np.arange(len(ends))
+        return _without(ids, ends)
 
     def _words(self, text: str) -> tuple[Ids, NDArray[np.intp]]:
         ids_of = self.vocabulary.ids
@@ -202,7 +203,7 @@ class _Encoder:
             self.note(word, self._place(text, found.start() if found else 0), 0)
             for index in bad.tolist():
                 self.note(words[index], "")
-        return np.delete(ids, ends), ends - np.arange(len(ends))
+        return _without(ids, ends)
 
     def _place(self, text: str, index: int) -> str:
         if self.where:
@@ -243,6 +244,11 @@ class _Encoder:
         raise self.file.bad(
             f"the vocabulary has no {tokens[0][:40]!r} ({self.first}){more}{places}", hint="; ".join(hints)
         )
+
+
+def _without(ids: Ids, ends: NDArray[np.intp]) -> tuple[Ids, NDArray[np.intp]]:
+    """The ids that are no line breaks, and before which of them a line ends."""
+    return (np.delete(ids, ends), ends - np.arange(len(ends))) if len(ends) else (ids, ends)
 
 
 def _chunks(file: File, encoder: _Encoder, keep_cr: bool) -> Iterator[str]:

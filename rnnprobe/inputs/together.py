@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput
-from rnnprobe.inputs import batching, choosing, shaping
-from rnnprobe.inputs.found import Found, Request, Say, Sequences
+from rnnprobe.inputs import batching, choosing, files, joining, shaping
+from rnnprobe.inputs.files import Part
+from rnnprobe.inputs.found import Request, Say, Sequences
 from rnnprobe.inputs.named import Fields, inside, located, quoted
 from rnnprobe.inputs.vocabulary import Vocabulary
 from rnnprobe.types import Batch, Entry
@@ -103,8 +104,7 @@ def lengths(
 
 def fit(
     name: str,
-    found: Found,
-    path: str | None,
+    parts: Sequence[Part],
     entry: Entry,
     given: NDArray[np.int64] | None,
     time_major: bool,
@@ -116,15 +116,35 @@ def fit(
     Raises:
         BadInput: it does not fit.
     """
+    several = bool(parts[0].label)
+    path = None if several else parts[0].path
     with located(path), inside(name, count):
-        sequences = shaping.shape(found, entry, given, time_major, request.say)
+        if several:
+            sequences = shaping.with_lengths(_joined(parts, entry, given, time_major, request.say), given)
+        else:
+            sequences = shaping.shape(parts[0].found, entry, given, time_major, request.say)
     if count > 1:
         place = sequences.place
         sequences = replace(
             sequences, place=lambda row, step, position: f"{place(row, step, position)} of input {name!r}"
         )
     tokens = request.vocabulary.tokens if request.vocabulary is not None and sequences.shape is None else None
-    return Input(name, entry, sequences, request.say, path, tokens, found.written)
+    return Input(name, entry, sequences, request.say, path, tokens, all(part.found.written for part in parts))
+
+
+def _joined(
+    parts: Sequence[Part], entry: Entry, given: NDArray[np.int64] | None, time_major: bool, say: Say
+) -> Sequences:
+    """The sequences of several files; lengths that were given for all are not those of any."""
+    shaped = []
+    with files.chorus(say) as voices:
+        for part in parts:
+            assert part.path is not None
+            found = part.found if given is None else replace(part.found, lengths=None)
+            with located(part.path):
+                sequences = shaping.shape(found, entry, None, time_major, voices.of(part.path))
+            shaped.append(joining.Shaped(part.path, part.label, sequences))
+    return joining.join(shaped)
 
 
 def check(inputs: Sequence[Input]) -> None:
