@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
-@click.option("--dry-run", is_flag=True, help="Say what would be recorded, and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be recorded, and how long it would take.")
 @describes_cell
 @json_option
 @verbosity
@@ -105,6 +105,7 @@ def command(
     from rnnprobe import formats, outputs, proof, recover
     from rnnprobe import run as runs
     from rnnprobe.analysis.select import recorded
+    from rnnprobe.cli.dry_run import show
     from rnnprobe.cli.provenance import provenance
     from rnnprobe.inputs import feeds
     from rnnprobe.inputs.file import path_of
@@ -114,7 +115,7 @@ def command(
     read = (*reading.read_from, *((initial_state,) if initial_state is not None else ()))
     sources = [*checkpoint.files, *(path for path in map(path_of, read) if path is not None)]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
-    outputs.settings(dtype, compress)
+    how = outputs.settings(dtype, compress)
     words, wants_output = recorded(record)
     states = carry or initial_state is not None
     fed = feeds.read(reading.feed)
@@ -134,8 +135,7 @@ def command(
     recording = Recording(run.layers, signals, run.batches, attributes, {}, run.lengths, run.outcomes)
     given = _states(initial_state, run.network.layers, recording.sequences, quiet)
     if dry_run:
-        run.close()
-        return _forecast(recording, dtype, as_json)
+        return show(run, recording, how, place, initial=given, carry=carry, as_json=as_json)
     compared = proof.Compared(run, verify, signals)
     blocks = compared.over(run.blocks(signals, initial=given, carry=carry))
     if not quiet:
@@ -167,14 +167,6 @@ def _states(initial_state: str | None, layers: tuple[Layer, ...], sequences: int
     if initial_state is None:
         return None
     return states.read(initial_state, layers, sequences, say=speaker(quiet))
-
-
-def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
-    """What would be recorded: shapes and bytes."""
-    from rnnprobe.analysis.forecast import forecast
-    from rnnprobe.views import terminal
-
-    terminal.show(forecast(recording, dtype), command="trace", as_json=as_json)
 
 
 def _summarise(blocks: Iterable[Block], recording: Recording, compared: Compared, as_json: bool) -> None:

@@ -79,6 +79,16 @@ def settings(dtype: str = "float32", compress: str | None = None) -> Settings:
     return Settings(dtype, int(compress.partition("-")[2] or _GZIP))
 
 
+def room(place: Destination, recording: Recording, how: Settings) -> None:
+    """Refuses a recording that the disk has no room for; what compression leaves of one is not known.
+
+    Raises:
+        CannotWrite: it has not.
+    """
+    size = 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
+    atomic.need(place.path, place.target, size)
+
+
 @contextmanager
 def open(
     destination: str | Path | Destination,
@@ -104,9 +114,7 @@ def open(
     """
     how = settings(dtype, compress)
     place = destination if isinstance(destination, Destination) else check(destination, force=force)
-    atomic.need(
-        place.path, place.target, 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
-    )
+    room(place, recording, how)
     try:
         with (
             atomic.staged(place.path, place.target, force=place.force) as descriptor,
@@ -139,6 +147,7 @@ __all__ = [
     "collect",
     "load",
     "open",
+    "room",
     "settings",
     "summarise",
 ]
