@@ -70,7 +70,7 @@ def arrays(file: File, heap: Heap | None = None) -> dict[str, Grid]:
             packed += member.file_size
             if packed > UNPACKED_LIMIT:
                 raise OutOfResources(
-                    f"its compressed arrays come to over {UNPACKED_LIMIT >> 20} MiB, which would be kept in memory",
+                    f"its compressed arrays come to over {UNPACKED_LIMIT >> 20} MiB, the most that is unpacked",
                     path=file.path,
                     hint="np.savez without compression, and .npy, are read in place",
                 )
