@@ -77,14 +77,14 @@ class _Shapes:
         self._dtype = stacks.compute_dtype(network.layers)
         order = np.argsort(np.concatenate([np.zeros(0, np.int64), *(batch.rows for batch in batches)]))
         names = [name for batch in batches for name in batch.names]
-        self._names = [names[place] for place in order]
+        self._names = [names[k] for k in order]
         self._whole = {transform.name for transform in network.transforms if not transform.stepwise}
         self.layers: dict[str, Layer] = {}
         self.rows: dict[str, list[Shape]] = {}
         for number, (name, entry) in enumerate(stacks.entries(network).items()):
             own = [batch if number == 0 else batch.beside[name] for batch in batches]
-            given = list(_given(own, entry))
-            self.rows[name] = [given[place] for place in order]
+            rows = list(_given(own, entry))
+            self.rows[name] = [rows[k] for k in order]
         for one in network.embeddings:
             step = one.table.shape[1:]
             # Floats may be given in the place of what the embedding makes of ids.

@@ -76,14 +76,12 @@ def run(net: Network, *batches: Batch, words: tuple[str, ...] = ("all",), **opti
     known = engine.extents(net, batches)
     net = known.network
     results: list = []
-    first = 0
     for one in batches:
-        size = len(one.names)
+        rows, size = one.rows, len(one.names)
         steps = {
-            made.name: max(known.lengths[made.name][first : first + size]) if made.name in known.lengths else one.steps
+            made.name: max(known.lengths[made.name][rows]) if made.name in known.lengths else one.steps
             for made in net.layers
         }
-        first += size
         joined = {
             made.name: {s: np.full((steps[made.name], size, *w), 7.5) for s, w in signal_shapes(made).items()}
             for made in net.layers
