@@ -5,6 +5,8 @@ Reports and the keys of their rows, in JSON as here; bytes leave padding out:
     forecast   layer, signal, shape (sequences, steps of the longest, what a step has: of a convolutional layer its
                extent in space, then units), bytes
     outputs    output, shape (sequences, steps of the longest where it has steps, …), bytes
+    time       seconds (of computing, on the machine where it was asked for), measured (the steps of batches and layers
+               that were run to tell)
 """
 
 from __future__ import annotations
@@ -18,16 +20,28 @@ from rnnprobe.types import Column, Recording, Report
 _SIZES = (Column("shape", "shape", words.shape, right=True), Column("bytes", "size", words.size, right=True))
 _SIGNALS = (Column("layer", "layer"), Column("signal", "signal"), *_SIZES)
 _PLAIN = (*_SIGNALS[:2], Column("shape", "[sequence, time, unit]", words.shape, right=True), _SIZES[1])
+_TIME = (Column("seconds", "time", words.duration), Column("measured", "steps measured", words.count, right=True))
 _OUTPUTS = (Column("output", "output"), *_SIZES)
 
 
-def forecast(recording: Recording, dtype: str) -> tuple[Report, ...]:
-    """The arrays that a trace would hold: a row for each signal and output, and their bytes.
+def forecast(recording: Recording, dtype: str, seconds: float | None = None, measured: int = 0) -> tuple[Report, ...]:
+    """The arrays that a trace would hold, a row for each signal and output, and their bytes; and the time.
 
     Args:
         recording: what would be recorded.
         dtype: of the values in the file.
+        seconds: that it would take, or None where that is not known.
+        measured: the steps that were run to tell.
     """
+    return (*_arrays(recording, dtype), *([] if seconds is None else [_time(seconds, measured)]))
+
+
+def _time(seconds: float, measured: int) -> Report:
+    notes = ("computing alone; writing goes on beside it, as fast as the disk takes it",)
+    return Report("time", "How long it would take", _TIME, ({"seconds": seconds, "measured": measured},), notes)
+
+
+def _arrays(recording: Recording, dtype: str) -> tuple[Report, ...]:
     sizes = fields.value_sizes(recording, dtype)
     rows: tuple[dict[str, Any], ...] = tuple(
         {"layer": layer.name, "signal": one.signal, "shape": list(one.shape), "bytes": sizes[layer.name, one.signal]}

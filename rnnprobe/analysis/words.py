@@ -57,6 +57,16 @@ def size(nbytes: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
+def duration(seconds: float) -> str:
+    """A time as people say it: `about 3 min`."""
+    if seconds < 1:
+        return "less than 1 s"
+    for unit, length, most in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 48)):
+        if seconds < length * most:
+            return f"about {seconds / length:.2g} {unit}"
+    return f"about {seconds / 86400:,.3g} days"
+
+
 def shape(sizes: Sequence[int]) -> str:
     """`193 × 512`; of a scalar, `scalar`."""
     return " × ".join(str(number) for number in sizes) or "scalar"

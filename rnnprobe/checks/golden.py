@@ -24,9 +24,12 @@ from rnnprobe.inputs.file import locate
 from rnnprobe.outputs import Trace
 from rnnprobe.outputs.lazy import Stored
 from rnnprobe.types import Array, Batch, Block, Entry, Network
+from rnnprobe.types.run import lengths_of
 
 TOLERANCE = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-9}
 """By the dtype of the trace: rounding differs between machines and releases."""
+
+_AT_ONCE = 32  # sequences of the trace
 
 
 def goldens(network: Network, spec: Specification) -> Iterator[Verdict]:
@@ -63,7 +66,7 @@ def _golden(network: Network, one: GoldenSpec, trace: Trace, folder: Path) -> It
             by=one.by,
             select=one.select,
             steps=one.steps,
-            batch_size=1 if one.carry else inputs.BATCH_SIZE,
+            batch_size=1 if one.carry else None,
         )
 
     ask = runs.Ask(layers=tuple(trace.layers), own_input=one.own_input, outputs=bool(trace.outputs))
@@ -89,7 +92,7 @@ def _located(given: str | Mapping[str, str], folder: Path) -> str | dict[str, st
 
 def _unlike(run: runs.Run, trace: Trace) -> str:
     """Why the input, a layer or an output is not that of the trace, or empty."""
-    lengths = [int(length) for batch in run.batches for length in batch.lengths]
+    lengths = lengths_of(run.batches).tolist()
     if lengths != [int(length) for length in trace.lengths]:
         return f"the input has {_extent(lengths)}, and the trace {_extent([int(n) for n in trace.lengths])}"
     layers = {layer.name: layer for layer in run.layers}
@@ -132,8 +135,8 @@ def _allowed(one: GoldenSpec, signal: str, stored: Stored) -> float:
     """The difference that is allowed: the tolerance, of the largest finite value where that is over 1."""
     default = one.tolerance if one.tolerance is not None else TOLERANCE.get(str(stored.dtype), 1e-4)
     largest = 1.0
-    for start in range(0, stored.shape[0], inputs.BATCH_SIZE):
-        values = np.abs(stored[start : start + inputs.BATCH_SIZE])
+    for start in range(0, stored.shape[0], _AT_ONCE):
+        values = np.abs(stored[start : start + _AT_ONCE])
         largest = max(largest, float(values[np.isfinite(values)].max(initial=0.0)))
     return one.tolerances.get(signal, default) * largest
 

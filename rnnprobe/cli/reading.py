@@ -43,7 +43,8 @@ _OPTIONS = (
         "inputs",
         multiple=True,
         metavar="FILE",
-        help="The sequences; - for stdin. NAME=FILE, repeated, for a model with several inputs.",
+        help="The sequences; - for stdin. Repeated, or a quoted glob ('corpus/*.txt'): file after file. NAME=FILE, "
+        "repeated, for a model with several inputs.",
     ),
     click.option(
         "--vocab", multiple=True, metavar="FILE", help="Tokens of a text: .txt, .json, .pkl; NAME=FILE for one input."

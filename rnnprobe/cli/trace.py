@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     "stay beside it. Parts are kept as with --resume.",
 )
 @click.option("--merge", is_flag=True, help="With --scheduler: copy the parts into one file, and remove them.")
-@click.option("--dry-run", is_flag=True, help="Say what would be recorded, and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be recorded, and how long it would take.")
 @describes_cell
 @json_option
 @verbosity
@@ -126,6 +126,7 @@ def command(
       rnnprobe trace model.ckpt --engine original --input x.npy --tensor 'rnn/while/*/alignments*'
     """
     from rnnprobe import outputs, runs
+    from rnnprobe.cli.dry_run import show
     from rnnprobe.inputs import feeds
     from rnnprobe.runs import threads
     from rnnprobe.runs.proof import settle
@@ -153,7 +154,7 @@ def command(
         threads.choose(whole.layers)
     sources = [*whole.checkpoint.files, *job.files]
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
-    outputs.settings(dtype, compress, place)
+    how = outputs.settings(dtype, compress, place)
     parted = Parted(resume, scheduler, merge)
     parted.check(place)
     tell(whole.checkpoint.notes)
@@ -163,8 +164,7 @@ def command(
     if not quiet and ready.run.probe is None:
         say_assumptions(ready.run.network)
     if dry_run:
-        ready.run.close()
-        return _forecast(ready.recording, dtype, as_json)
+        return show(ready, how, place, as_json=as_json)
     if place is None:
         verified = _summarise(ready, quiet, as_json)
     else:
@@ -181,14 +181,6 @@ def command(
 def _done(output: Path, recording: Recording, verified: Verified) -> str:
     counts = f"layers: {len(recording.layers)}, sequences: {recording.sequences:,}, steps: up to {recording.steps:,}"
     return f"wrote {output} ({counts}); {verified['status']}: {verified['reason']}"
-
-
-def _forecast(recording: Recording, dtype: str, as_json: bool) -> None:
-    """What would be recorded: shapes and bytes."""
-    from rnnprobe.analysis.forecast import forecast
-    from rnnprobe.views import terminal
-
-    terminal.show(forecast(recording, dtype), command="trace", as_json=as_json)
 
 
 def _summarise(ready: Ready, quiet: bool, as_json: bool) -> Verified:

@@ -7,16 +7,20 @@ that none of them claims are told by their first bytes, in this order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rnnprobe.errors import BadInput
-from rnnprobe.inputs import choosing, memory, states, together, vocabulary
+from rnnprobe.inputs import choosing, files, memory, states, together, vocabulary
+from rnnprobe.inputs.batching import AT_LEAST, AT_LEAST_WIDE
 from rnnprobe.inputs.collection import ASIDE
 from rnnprobe.inputs.file import File, locate
-from rnnprobe.inputs.found import Found, Reader, Request
+from rnnprobe.inputs.files import Part
+from rnnprobe.inputs.found import Reader, Request
 from rnnprobe.inputs.hdf5 import HDF5
+from rnnprobe.inputs.heap import Heap
 from rnnprobe.inputs.lines import JSONL
 from rnnprobe.inputs.named import Fields, inside, located, quoted
 from rnnprobe.inputs.npy import NPY
@@ -27,9 +31,6 @@ from rnnprobe.inputs.vocabulary import Vocabulary as Tokens  # `vocabulary` is t
 from rnnprobe.types import Batch, Entry
 
 READERS: tuple[Reader, ...] = (NPY, NPZ, HDF5, JSONL, CSV, TXT)
-
-BATCH_SIZE = 32
-"""Sequences that run side by side, unless the caller says otherwise."""
 
 _HEAD = 4096
 
@@ -46,7 +47,8 @@ def read(
     unknown: str | int | None = None,
     select: str | int | Sequence[int | str] | None = None,
     steps: str | slice | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
+    at_least: int = AT_LEAST,
     input_format: str | None = None,
 ) -> tuple[Batch, ...]:
     """The sequences of `source`, none loaded, in batches.
@@ -60,8 +62,9 @@ def read(
     others stand in their `beside`.
 
     Args:
-        source: a path, `file.npz:key`, `file.h5:/path`, `-` for standard input; or arrays, a list of arrays (each a
-            sequence), or a mapping with `x` or `ids`, `lengths` and `names`. For several inputs: a mapping of an
+        source: a path, `file.npz:key`, `file.h5:/path`, `-` for standard input; a glob or a list of paths and globs,
+            whose files are read one after another; or arrays, a list of arrays (each a sequence), or a mapping with
+            `x` or `ids`, `lengths` and `names`. For several inputs: a mapping of an
             input's name to such a source, or a `.npz`, HDF5 or `.jsonl` whose arrays or fields are named so; with
             `NAME_lengths`, or `lengths` and `names` for all. A name may be an input's last component, or in another
             case, where that leaves no choice.
@@ -76,7 +79,8 @@ def read(
         unknown: the token or id for what the vocabulary lacks; without it, that is an error.
         select: the sequences to take: `3`, `0:10`, `1,5,7`, or names.
         steps: the steps of each to take, `A:B`.
-        batch_size: sequences in a batch, at most.
+        batch_size: sequences in a batch, at most; None: what fits their lengths.
+        at_least: sequences in a batch where that is chosen here; wide layers want more.
         input_format: the name of a reader, where neither suffix nor content tells.
 
     Raises:
@@ -85,24 +89,24 @@ def read(
         Refused: the file holds Python objects, or leads into other files.
         OutOfResources: it would have to be kept in memory and is too large.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise BadInput(f"a batch of {batch_size} sequences; expected at least 1")
     vocabularies = _vocabularies(vocabulary, entries)
-    requests = {}
+    requests, heap = {}, Heap()
     for name, entry in entries.items():
         speaker = together.speaker(say, name, len(entries))
         tokens = together.limited(vocabularies.get(name), entry, speaker, len(entries))
         axes, ids, fixed = len(entry.shape), bool(entry.vocabulary), len(entries) > 1 and entry.steps is not None
-        requests[name] = Request(speaker, tokens, by, _unknown(unknown, tokens), name, axes, ids, fixed)
+        requests[name] = Request(speaker, tokens, by, _unknown(unknown, tokens), name, axes, ids, fixed, heap)
     given = together.lengths(lengths, entries)
     inputs = [
-        together.fit(name, found, path, entries[name], given.get(name), time_major, requests[name], len(entries))
-        for name, (found, path) in _each(source, requests, input_format).items()
+        together.fit(name, parts, entries[name], given.get(name), time_major, requests[name], len(entries))
+        for name, parts in _each(source, requests, input_format).items()
     ]
     together.check(inputs)
     with located(inputs[0].path):
         rows = choosing.rows(select, together.names(inputs))
-    return together.batches(inputs, rows, steps, batch_size)
+    return together.batches(inputs, rows, steps, batch_size, at_least)
 
 
 def _vocabularies(given: Tokens | Mapping[str, Tokens] | None, names: Mapping[str, Entry]) -> dict[str, Tokens]:
@@ -112,20 +116,38 @@ def _vocabularies(given: Tokens | Mapping[str, Tokens] | None, names: Mapping[st
     return together.by_name(given, names, "vocabularies") if isinstance(given, Mapping) else dict.fromkeys(names, given)
 
 
-def _each(
-    source: object, requests: Mapping[str, Request], input_format: str | None
-) -> dict[str, tuple[Found, str | None]]:
-    """What is there for each input, and the path for the errors."""
+def _each(source: object, requests: Mapping[str, Request], input_format: str | None) -> dict[str, list[Part]]:
+    """What is there for each input."""
     if isinstance(source, Mapping) and (len(requests) > 1 or _sources(source)):
         return _mapping({str(name): value for name, value in source.items()}, requests, input_format)
     if len(requests) == 1:
         name, request = next(iter(requests.items()))
         return {name: _found(source, request, input_format)}
+    many = files.expand(source)
+    if many is not None:
+        return _of_all(many, requests, input_format)
     if not isinstance(source, str | Path):
         raise BadInput(
             f"one {type(source).__name__} was given; the network takes {quoted(requests)}",
             hint="{" + ", ".join(f"{name!r}: …" for name in requests) + "}",
         )
+    return {name: [part] for name, part in _several(source, requests, input_format).items()}
+
+
+def _of_all(many: Sequence[str], requests: Mapping[str, Request], input_format: str | None) -> dict[str, list[Part]]:
+    """What several files hold for each of several inputs."""
+    result: dict[str, list[Part]] = {name: [] for name in requests}
+    with ExitStack() as stack:
+        voices = {name: stack.enter_context(files.chorus(request.say)) for name, request in requests.items()}
+        for source, label in zip(many, files.labels(many), strict=True):
+            asked = {name: replace(request, say=voices[name].of(source)) for name, request in requests.items()}
+            for name, part in _several(source, asked, input_format).items():
+                result[name].append(replace(part, label=label))
+    return result
+
+
+def _several(source: str | Path, requests: Mapping[str, Request], input_format: str | None) -> dict[str, Part]:
+    """What one file holds for each of several inputs."""
     file, reader = _opened(source, input_format)
     if reader.several is None:
         raise file.bad(
@@ -133,17 +155,18 @@ def _each(
             hint="give a file for each under its name, or one .npz, HDF5 or .jsonl with all of them",
         )
     with located(file.path):
-        return {name: (found, file.path) for name, found in reader.several(file, requests).items()}
+        return {name: Part(found, file.path) for name, found in reader.several(file, requests).items()}
 
 
 def _sources(source: Mapping[Any, object]) -> bool:
     """Whether a mapping holds sources by the names of inputs, and not the arrays of one input."""
-    return any(isinstance(value, str | Path | Mapping) for name, value in source.items() if name not in ASIDE)
+    values = [value for name, value in source.items() if name not in ASIDE]
+    return any(isinstance(value, str | Path | Mapping) or files.listed(value) for value in values)
 
 
 def _mapping(
     source: Mapping[str, object], requests: Mapping[str, Request], input_format: str | None
-) -> dict[str, tuple[Found, str | None]]:
+) -> dict[str, list[Part]]:
     shared = {name: value for name, value in source.items() if name in ASIDE and name not in requests}
     try:
         fields = Fields.of([name for name in source if name not in shared], requests)
@@ -152,24 +175,43 @@ def _mapping(
     result = {}
     for name, request in requests.items():
         with inside(name, len(requests)):
-            found, path = _found(source[fields.keys[name]], request, input_format)
+            parts = _found(source[fields.keys[name]], request, input_format)
             common = None if request.fixed else shared.get("lengths")
             lengths = source[fields.lengths[name]] if name in fields.lengths else common
+            names: Any = shared.get("names")
+            if parts[0].label and (lengths is not None or names is not None):
+                raise BadInput(
+                    "lengths or names stand beside several files; each file holds its own",
+                    hint="the lengths of all are given apart: lengths=…, --lengths FILE",
+                )
+            found = parts[0].found
             if lengths is not None and (name in fields.lengths or found.lengths is None):
                 found = replace(found, lengths=choosing.lengths(lengths))
-            names: Any = shared.get("names")
             if names is not None and found.names is None:
                 found = replace(found, names=tuple(map(str, names)))
-        result[name] = (found, path)
+        result[name] = [replace(parts[0], found=found), *parts[1:]]
     return result
 
 
-def _found(source: object, request: Request, input_format: str | None) -> tuple[Found, str | None]:
-    """What the reader of `source` found, and the path for the errors."""
+def _found(source: object, request: Request, input_format: str | None) -> list[Part]:
+    """What the readers of `source` found."""
+    many = files.expand(source)
+    if many is None:
+        return [_one(source, request, input_format)]
+    with files.chorus(request.say) as voices:
+        return [
+            replace(_one(file, replace(request, say=voices.of(file)), input_format), label=label)
+            for file, label in zip(many, files.labels(many), strict=True)
+        ]
+
+
+def _one(source: object, request: Request, input_format: str | None) -> Part:
+    """What the reader of one file, or of what is in memory, found."""
     if not isinstance(source, str | Path):
-        return memory.read(source, request), None
+        return Part(memory.read(source, request), None)
     file, reader = _opened(source, input_format)
-    return reader.read(file, request), file.path
+    with located(file.path):
+        return Part(reader.read(file, request), file.path)
 
 
 def _opened(source: str | Path, input_format: str | None) -> tuple[File, Reader]:
@@ -215,4 +257,4 @@ def _unknown(unknown: str | int | None, vocabulary: Tokens | None) -> int | None
     raise BadInput(f"--unknown {unknown!r} is no token of the vocabulary", hint="a token of it, or an id")
 
 
-__all__ = ["BATCH_SIZE", "BY", "READERS", "read", "states", "vocabulary"]
+__all__ = ["AT_LEAST", "AT_LEAST_WIDE", "BY", "READERS", "read", "states", "vocabulary"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ from rnnprobe.inputs import npy
 from rnnprobe.inputs.collection import whole_numbers
 from rnnprobe.inputs.file import locate
 from rnnprobe.inputs.found import Found, Request
+from rnnprobe.inputs.names import finder
 
 _SHOWN = 12
 
 
-def rows(select: str | int | Sequence[int | str] | None, names: tuple[str, ...]) -> NDArray[np.int64]:
+def rows(select: str | int | Sequence[int | str] | None, names: Sequence[str]) -> NDArray[np.int64]:
     """The numbers of the sequences to run, in the order given, each once.
 
     Args:
@@ -30,27 +31,26 @@ def rows(select: str | int | Sequence[int | str] | None, names: tuple[str, ...])
     """
     if select is None:
         return np.arange(len(names), dtype=np.int64)
+    find = finder(names)
     if isinstance(select, int | np.integer):
         pieces: list[int | str] = [int(select)]
     elif isinstance(select, str):
-        pieces = [select] if select in names else [piece.strip() for piece in select.split(",")]
+        pieces = [select] if find(select) is not None else [piece.strip() for piece in select.split(",")]
     else:
         pieces = list(select)
-    numbers: dict[str, int] = {}
-    for row, name in enumerate(names):
-        numbers.setdefault(name, row)
     chosen: dict[int, None] = {}
     for piece in pieces:
-        chosen.update(dict.fromkeys(_piece(piece, numbers, len(names))))
+        chosen.update(dict.fromkeys(_piece(piece, find, names)))
     if not chosen:
         raise BadInput(f"--select {select!r} names no sequence; {_there(names)}")
     return np.array(list(chosen), np.int64)
 
 
-def _piece(piece: int | str, numbers: dict[str, int], count: int) -> range:
-    if isinstance(piece, str) and piece in numbers:
-        return range(numbers[piece], numbers[piece] + 1)
-    text = str(piece)
+def _piece(piece: int | str, find: Callable[[str], int | None], names: Sequence[str]) -> range:
+    text, count = str(piece), len(names)
+    row = find(piece) if isinstance(piece, str) else None
+    if row is not None:
+        return range(row, row + 1)
     if re.fullmatch(r"\d{1,18}", text) and int(text) < count:
         return range(int(text), int(text) + 1)
     bounds = re.fullmatch(r"(\d{0,18}):(\d{0,18})", text)
@@ -59,10 +59,10 @@ def _piece(piece: int | str, numbers: dict[str, int], count: int) -> range:
         last = min(int(bounds[2] or count), count)
         if first < last:
             return range(first, last)
-    raise BadInput(f"--select {text!r} names no sequence; {_there(tuple(numbers))}", hint="3, 0:10, 1,5,7 or names")
+    raise BadInput(f"--select {text!r} names no sequence; {_there(names)}", hint="3, 0:10, 1,5,7 or names")
 
 
-def _there(names: tuple[str, ...]) -> str:
+def _there(names: Sequence[str]) -> str:
     count = len(names)
     listed = ", ".join(names[:_SHOWN]) + (", …" if count > _SHOWN else "")
     return f"there {'is' if count == 1 else 'are'} {count}: {listed}"

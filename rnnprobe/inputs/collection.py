@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Grid, Ragged, Request
+from rnnprobe.inputs.found import Found, Grid, Request
+from rnnprobe.inputs.rows import apart
 
 MAIN = ("x", "ids")
 ASIDE = ("lengths", "names")
@@ -128,8 +129,8 @@ def _each(data: Mapping[str, Grid]) -> Found:
     grids = list(data.values())
     tail = grids[0].shape[1:]
     every = tuple(slice(0, size) for size in tail)
-    ragged = Ragged(
-        np.array([grid.shape[0] for grid in grids], np.int64),
+    ragged = apart(
+        [grid.shape[0] for grid in grids],
         tail,
         np.result_type(*(grid.dtype for grid in grids)),
         lambda row, start, stop: grids[row].read((slice(start, stop), *every)),

@@ -7,16 +7,14 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from rnnprobe.errors import BadInput, OutOfResources
-
-STREAM_LIMIT = 4 << 30
-"""Bytes that a pipe may bring: they are kept in memory, since nobody can seek in a pipe."""
+from rnnprobe.errors import BadInput
+from rnnprobe.inputs.heap import Heap, Kept, Spooled
 
 _CHUNK = 1 << 20
 
@@ -69,11 +67,11 @@ def locate(source: str | Path) -> File:
 
     Raises:
         BadInput: there is no such file, or it can't be read.
-        OutOfResources: a pipe brings more than `STREAM_LIMIT` bytes.
+        OutOfResources: a pipe brings more than the disk of temporary files takes.
     """
     if str(source) == "-":
         return _stream(sys.stdin.buffer, "standard input", "", "")
-    path, key = _split(source)
+    path, key = split(source)
     try:
         status = path.stat()
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
@@ -94,12 +92,12 @@ def path_of(source: object) -> Path | None:
     """The file that `source` names, without the key in it; None for standard input, arrays and what is no file."""
     if not isinstance(source, str | Path) or str(source) == "-":
         return None
-    path = _split(source)[0]
+    path = split(source)[0]
     return path if path.is_file() else None
 
 
-def _split(source: str | Path) -> tuple[Path, str]:
-    """The path and the key; a key may hold colons, and so may a path."""
+def split(source: str | Path) -> tuple[Path, str]:
+    """The path and the key of `path:key`; a key may hold colons, and so may a path."""
     text = str(source)
     if os.path.lexists(text) or ":" not in text:
         return Path(text), ""
@@ -122,15 +120,15 @@ def _near(path: Path) -> str:
 
 
 def _stream(stream: BinaryIO, name: str, suffix: str, key: str) -> File:
-    """The bytes of a pipe, kept in memory."""
-    buffer = io.BytesIO()
+    """The bytes of a pipe, kept, since nobody can seek in a pipe."""
+    heap = Heap()
+    pieces = []
     while chunk := stream.read(_CHUNK):
-        if buffer.tell() + len(chunk) > STREAM_LIMIT:
-            raise OutOfResources(
-                f"brings more than {STREAM_LIMIT >> 30} GiB, which would be kept in memory",
-                path=name,
-                hint="write it to a file: .npy, .npz and HDF5 are read in place",
-            )
-        buffer.write(chunk)
-    data = buffer.getvalue()
-    return File(name, len(data), suffix, key, lambda: io.BytesIO(data))
+        pieces.append((heap.keep(chunk), len(chunk)))
+    return spooled(name, suffix, key, pieces)
+
+
+def spooled(path: str, suffix: str, key: str, pieces: Sequence[tuple[Kept, int]]) -> File:
+    """A file of pieces that a heap keeps, each with its size."""
+    size = sum(size for _, size in pieces)
+    return File(path, size, suffix, key, lambda: cast(BinaryIO, Spooled(pieces)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput, Refused
 from rnnprobe.inputs.file import File
+from rnnprobe.inputs.heap import Heap
 from rnnprobe.types import Array
 
 if TYPE_CHECKING:
@@ -96,30 +97,20 @@ class Ragged:
         lengths: `[sequences]`, int64.
         shape: of a step; `()` where it is one number.
         dtype: integers or floats.
-        read: `read(sequence, start, stop)` returns `[stop - start, *shape]`, within its length.
+        read: `read(sequences, start, stop)`, of the numbers of some, returns `[len(sequences), stop - start, *shape]`,
+            past a length 0.
     """
 
     lengths: NDArray[np.int64]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    read: Callable[[int, int, int], Array]
+    read: Callable[[NDArray[np.int64], int, int], Array]
 
     @property
     def words(self) -> str:
         """Dtype and shape, as an error prints them."""
         axes = ", ".join(["time", *map(str, self.shape)])
         return f"{len(self.lengths)} sequence{'s' * (len(self.lengths) != 1)} of {self.dtype} [{axes}]"
-
-
-def joined(values: Array, lengths: NDArray[np.int64]) -> Ragged:
-    """Ragged sequences that lie one behind the other in `values`, `[steps of all, *shape]`."""
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    return Ragged(
-        lengths,
-        values.shape[1:],
-        values.dtype,
-        lambda row, start, stop: values[starts[row] + start : starts[row] + stop],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,7 @@ class Found:
     """
 
     data: Grid | Ragged
-    names: tuple[str, ...] | None = None
+    names: Sequence[str] | None = None
     lengths: NDArray[np.int64] | None = None
     written: bool = False
     text: bool = False
@@ -159,6 +150,7 @@ class Request:
         ids: whether ids mean something to the network.
         fixed: the network takes sequences of one length there; lengths that are given for several inputs alike don't
             count for it.
+        heap: what keeps the values of files that can't be read in place.
     """
 
     say: Say
@@ -169,6 +161,7 @@ class Request:
     axes: int = 1
     ids: bool = True
     fixed: bool = False
+    heap: Heap = field(default_factory=Heap)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -204,16 +197,16 @@ class Sequences:
         lengths: `[sequences]`, int64, each at least 1.
         shape: of a step of floats, or None: ids.
         dtype: of what the batches load: int64 for ids, else a float.
-        read: `read(sequence, count, start, stop)` returns the steps of `count` sequences that follow each other,
-            `[count, stop - start, *shape]` in the stored dtype, ids without a shape; past a length, anything.
+        read: `read(sequences, start, stop)`, of the numbers of some, returns their steps
+            `[len(sequences), stop - start, *shape]` in the stored dtype, ids without a shape; past a length, anything.
         place: where a value lies.
         named: the names are the user's own; else they count the sequences.
     """
 
-    names: tuple[str, ...]
+    names: Sequence[str]
     lengths: NDArray[np.int64]
     shape: tuple[int, ...] | None
     dtype: np.dtype[Any]
-    read: Callable[[int, int, int, int], Array]
+    read: Callable[[NDArray[np.int64], int, int], Array]
     place: Place
     named: bool = False

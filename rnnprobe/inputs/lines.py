@@ -1,4 +1,4 @@
-"""`.jsonl`: a line a sequence.
+"""`.jsonl`: a line a sequence; its numbers are kept as they are stored.
 
 A line is a list of ids (or of numbers, for a network whose steps are one number), a list of steps (each a list of
 numbers, nested where a step has several axes), a list of tokens, a text, or an object with one of these under `ids`,
@@ -9,6 +9,7 @@ an object with one of these under the name of each. All lines are of one kind. B
 from __future__ import annotations
 
 import json
+from array import array as integers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,9 @@ import numpy as np
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Reader, Request, joined, within
+from rnnprobe.inputs.found import Found, Reader, Request, within
 from rnnprobe.inputs.named import Fields, inside
+from rnnprobe.inputs.rows import Rows, joined
 from rnnprobe.inputs.text import encode, tokens_to_ids
 from rnnprobe.types import Array
 
@@ -32,17 +34,18 @@ class _Lines:
 
     file: File
     request: Request
-    arrays: list[Array] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
+    values: Rows
+    numbers: integers[int] = field(default_factory=lambda: integers("q"))
+    steps: integers[int] = field(default_factory=lambda: integers("q"))
+    lengths: integers[int] = field(default_factory=lambda: integers("q"))
     names: list[str] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
     kind: str = ""
 
 
 def read(file: File, request: Request) -> Found:
-    """The sequences, in memory."""
-    lines = _Lines(file, request)
+    """The sequences."""
+    lines = _Lines(file, request, Rows(request.heap))
     for number, value in _values(file):
         _take(lines, value, number)
     return _found(lines)
@@ -50,7 +53,7 @@ def read(file: File, request: Request) -> Found:
 
 def several(file: File, requests: Mapping[str, Request]) -> dict[str, Found]:
     """What the lines hold for each input, in fields of its name; `name` and `length` count for all."""
-    lines = {name: _Lines(file, request) for name, request in requests.items()}
+    lines = {name: _Lines(file, request, Rows(request.heap)) for name, request in requests.items()}
     for number, value in _values(file):
         if not isinstance(value, dict):
             raise file.bad(
@@ -76,16 +79,17 @@ def several(file: File, requests: Mapping[str, Request]) -> dict[str, Found]:
 
 def _values(file: File) -> Iterator[tuple[int, Any]]:
     """The lines that are not blank, counted from 1."""
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
     with file.buffered() as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield number, _parse(file, line, number)
+                yield number, _parse(file, decoder, line, number)
 
 
 def _found(lines: _Lines) -> Found:
     """What all lines give."""
     file, request = lines.file, lines.request
-    if not lines.arrays:
+    if not lines.numbers:
         raise file.bad("holds no line with a sequence")
     if lines.ignored:
         request.say(f"{file.path}: fields not read: {', '.join(sorted(lines.ignored))}")
@@ -96,10 +100,9 @@ def _found(lines: _Lines) -> Found:
     def place(row: int, step: int, position: tuple[int, ...]) -> str:
         return f"line {lines.numbers[row]}, step {step}{within(position)}"
 
-    lengths = np.array([len(array) for array in lines.arrays], np.int64)
-    values = np.concatenate(lines.arrays)
+    values = lines.values
     return Found(
-        joined(values, lengths),
+        joined(values.read, values.shape, values.dtype, np.array(lines.steps, np.int64)),
         tuple(lines.names) or None,
         np.array(lines.lengths, np.int64) if lines.lengths else None,
         written=lines.kind in ("numbers", "steps"),
@@ -108,14 +111,22 @@ def _found(lines: _Lines) -> Found:
     )
 
 
-def _parse(file: File, line: bytes, number: int) -> Any:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(items)) < len(items):
-            raise file.bad(f"line {number} gives a field twice")
-        return dict(items)
+class _Twice(ValueError):
+    """An object gives a field twice."""
 
+
+def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) < len(items):
+        raise _Twice
+    return found
+
+
+def _parse(file: File, decoder: json.JSONDecoder, line: bytes, number: int) -> Any:
     try:
-        return json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), object_pairs_hook=pairs)
+        return decoder.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except _Twice as exc:
+        raise file.bad(f"line {number} gives a field twice") from exc
     except UnicodeDecodeError as exc:
         raise file.bad(f"line {number} is no UTF-8 text: {exc.reason} at byte {exc.start}") from exc
     except RecursionError as exc:
@@ -154,15 +165,15 @@ def _add(lines: _Lines, given: str, value: Any, name: Any, length: Any, number: 
     file = lines.file
     kind, array = _array(lines, value, given, number)
     lines.kind = lines.kind or kind
-    if kind != lines.kind or (lines.arrays and array.shape[1:] != lines.arrays[0].shape[1:]):
+    if kind != lines.kind or (lines.numbers and array.shape[1:] != lines.values.shape):
         raise file.bad(
-            f"line {number} holds {_words(kind, array)}; expected {_words(lines.kind, lines.arrays[0])}, "
+            f"line {number} holds {_words(kind, array.shape[1:])}; expected {_words(lines.kind, lines.values.shape)}, "
             f"as in line {lines.numbers[0]}"
         )
     if not len(array):  # a text of white space, by words
         raise file.bad(f"line {number} holds no step")
     for word, item, before in (("name", name, lines.names), ("length", length, lines.lengths)):
-        if lines.arrays and (item is None) == bool(before):
+        if lines.numbers and (item is None) == bool(before):
             raise file.bad(f"line {number} {'lacks' if item is None else 'has'} a {word}, unlike those before")
     if name is not None:
         lines.names.append(_name(file, name, number))
@@ -170,7 +181,8 @@ def _add(lines: _Lines, given: str, value: Any, name: Any, length: Any, number: 
         if type(length) is not int or not 0 <= length <= len(array):
             raise file.bad(f"line {number} has the length {length!r}; expected at most its {len(array)} steps")
         lines.lengths.append(length)
-    lines.arrays.append(array)
+    lines.values.add(array)
+    lines.steps.append(len(array))
     lines.numbers.append(number)
 
 
@@ -180,10 +192,10 @@ def _name(file: File, name: Any, number: int) -> str:
     return str(name)
 
 
-def _words(kind: str, array: Array) -> str:
+def _words(kind: str, shape: tuple[int, ...]) -> str:
     if kind != "steps":
         return kind
-    return f"steps of {array.shape[1]} numbers" if array.ndim == 2 else f"steps {list(array.shape[1:])}"
+    return f"steps of {shape[0]} numbers" if len(shape) == 1 else f"steps {list(shape)}"
 
 
 def _array(lines: _Lines, value: Any, given: str, number: int) -> tuple[str, Array]:

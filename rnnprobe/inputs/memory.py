@@ -9,7 +9,8 @@ import numpy as np
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.collection import choose
-from rnnprobe.inputs.found import Found, Ragged, Request, memory
+from rnnprobe.inputs.found import Found, Request, memory
+from rnnprobe.inputs.rows import apart
 from rnnprobe.types import Array
 
 
@@ -74,6 +75,6 @@ def _ragged(items: Sequence[Any], axes: int) -> Found:
     if len(kinds) > 1 and not _written(items):
         raise BadInput("some sequences hold integers and some floats; expected one dtype")
     dtype = np.result_type(*(each.dtype for each in arrays if each.size or len(arrays) == 1))
-    lengths = np.array([len(each) for each in arrays], np.int64)
-    data = Ragged(lengths, arrays[0].shape[1:], dtype, lambda row, start, stop: arrays[row][start:stop])
+    lengths = [len(each) for each in arrays]
+    data = apart(lengths, arrays[0].shape[1:], dtype, lambda row, start, stop: arrays[row][start:stop])
     return Found(data, written=_written(items))

@@ -1,9 +1,8 @@
 """`.npz`: a zip file of `.npy` files. Members stored as they are (`np.savez`) are read in place; compressed ones
-(`np.savez_compressed`) are unpacked in memory, up to a limit."""
+(`np.savez_compressed`) are unpacked one by one, up to a limit."""
 
 from __future__ import annotations
 
-import io
 import struct
 import zipfile
 import zlib
@@ -12,8 +11,9 @@ from collections.abc import Mapping
 from rnnprobe.errors import OutOfResources
 from rnnprobe.inputs import npy
 from rnnprobe.inputs.collection import gather
-from rnnprobe.inputs.file import File
+from rnnprobe.inputs.file import File, spooled
 from rnnprobe.inputs.found import Found, Grid, Reader, Request
+from rnnprobe.inputs.heap import Heap
 from rnnprobe.inputs.named import below, gather_each
 from rnnprobe.types import Array
 
@@ -28,16 +28,21 @@ _BROKEN = (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, Ov
 
 def read(file: File, request: Request) -> Found:
     """The array that the key names; else `x` or `ids` with `lengths` and `names`; else an array for each sequence."""
-    return gather(file, arrays(file), request)
+    return gather(file, arrays(file, request.heap), request)
 
 
 def several(file: File, requests: Mapping[str, Request]) -> dict[str, Found]:
     """The arrays of each of several inputs."""
-    return gather_each(below(arrays(file), file.key), requests, file.path)
+    heap = next(iter(requests.values())).heap
+    return gather_each(below(arrays(file, heap), file.key), requests, file.path)
 
 
-def arrays(file: File) -> dict[str, Grid]:
+def arrays(file: File, heap: Heap | None = None) -> dict[str, Grid]:
     """Every array by name, none loaded (compressed ones when they are first asked for).
+
+    Args:
+        file: the archive.
+        heap: what keeps what was unpacked.
 
     Raises:
         BadInput: the zip file or a header in it is damaged, or two members have one name.
@@ -65,11 +70,11 @@ def arrays(file: File) -> dict[str, Grid]:
             packed += member.file_size
             if packed > UNPACKED_LIMIT:
                 raise OutOfResources(
-                    f"its compressed arrays come to over {UNPACKED_LIMIT >> 20} MiB, which would be kept in memory",
+                    f"its compressed arrays come to over {UNPACKED_LIMIT >> 20} MiB, the most that is unpacked",
                     path=file.path,
                     hint="np.savez without compression, and .npy, are read in place",
                 )
-            found[name] = _unpacked(file, member, start, repr(name))
+            found[name] = _unpacked(file, member, start, repr(name), heap or Heap())
         else:
             raise file.bad(f"{name!r} is compressed by method {member.compress_type}; expected none or deflate")
     return found
@@ -93,7 +98,7 @@ def _start(file: File, member: zipfile.ZipInfo) -> int:
     return start
 
 
-def _unpacked(file: File, member: zipfile.ZipInfo, start: int, name: str) -> Grid:
+def _unpacked(file: File, member: zipfile.ZipInfo, start: int, name: str, heap: Heap) -> Grid:
     """An array that is unpacked when it is first read."""
     shape, _, dtype, offset = npy.parse(_inflate(file, member, start, 1 << 14, name), name, file.path)
     npy.fits(shape, dtype, member.file_size - offset, name, file.path)
@@ -104,7 +109,7 @@ def _unpacked(file: File, member: zipfile.ZipInfo, start: int, name: str) -> Gri
             data = _inflate(file, member, start, member.file_size, name)
             if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
                 raise file.bad(f"{name} is damaged: its checksum is wrong")
-            inner = File(file.path, len(data), ".npy", "", lambda: io.BytesIO(data))
+            inner = spooled(file.path, ".npy", "", [(heap.keep(data), len(data))])
             cache.append(npy.grid(inner, 0, len(data), name))
         return cache[0].read(slices)
 

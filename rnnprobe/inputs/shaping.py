@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput, OutOfResources
 from rnnprobe.inputs.found import Found, Grid, Place, Ragged, Say, Sequences, within
+from rnnprobe.inputs.names import Counted
+from rnnprobe.inputs.whole import all_whole, first_fraction
 from rnnprobe.types import Array, Entry
 
 SEQUENCES_LIMIT = 10_000_000
 """Sequences of one input: their names and lengths are kept in memory."""
 
-_SCAN = 1 << 20  # numbers that are looked at in one go
+_GAP = 1 << 18  # bytes that are read and left out sooner than that a file is opened once more
 
 ROWS = "rows"
 TIME = "time"
@@ -43,7 +47,7 @@ def axes_of(entry: Entry) -> str:
 
 
 def shape(found: Found, entry: Entry, lengths: NDArray[np.int64] | None, time_major: bool, say: Say) -> Sequences:
-    """Sequences of steps of the network's own shape, or ids.
+    """Sequences of steps of the network's own shape, or ids, each of at least one step.
 
     Args:
         found: what a reader found.
@@ -60,7 +64,7 @@ def shape(found: Found, entry: Entry, lengths: NDArray[np.int64] | None, time_ma
         sequences = _grid(found, data, entry, time_major, say)
     else:
         sequences = _ragged(found, data, entry, say)
-    return _with_lengths(sequences, found.lengths if lengths is None else lengths)
+    return with_lengths(sequences, found.lengths if lengths is None else lengths)
 
 
 def _reading(found: Found, entry: Entry, say: Say) -> Found:
@@ -73,7 +77,7 @@ def _reading(found: Found, entry: Entry, say: Say) -> Found:
         return across if alone else found
     if not entry.shape:
         return across
-    if not entry.embedded or _fraction(across.data) is not None:
+    if not entry.embedded or first_fraction(across.data) is not None:
         return found
     if fits(data.shape, entry):
         say(f"the input is {data.words} of whole numbers, as wide as the embedding's vectors: they are taken as these")
@@ -108,13 +112,14 @@ def _grid(found: Found, grid: Grid, entry: Entry, time_major: bool, say: Say) ->
     steps = grid.shape[axes.order.index(TIME)]
     if count > SEQUENCES_LIMIT:
         raise OutOfResources(f"{grid.name} is {grid.words}: more than {SEQUENCES_LIMIT} sequences")
-    names = found.names or tuple(map(str, range(count)))
+    names = found.names or Counted(np.arange(count))
     if len(names) != count:
         raise BadInput(f"{grid.name} holds {count} sequences and {len(names)} names")
     inner = tuple(slice(0, size) for size in grid.shape[len(axes.order) :])
+    step = prod(grid.shape[len(axes.order) :]) * grid.dtype.itemsize
 
-    def read(row: int, number: int, start: int, stop: int) -> Array:
-        extents = {ROWS: slice(row, row + number), TIME: slice(start, stop)}
+    def together(row: int, after: int, start: int, stop: int) -> Array:
+        extents = {ROWS: slice(row, after), TIME: slice(start, stop)}
         block = grid.read((*(extents[axis] for axis in axes.order), *inner))
         if ROWS not in axes.order:
             block = block[None]
@@ -122,10 +127,23 @@ def _grid(found: Found, grid: Grid, entry: Entry, time_major: bool, say: Say) ->
             block = block.swapaxes(0, 1)
         return block[..., None] if axes.shape is not None and len(axes.shape) > len(inner) else block
 
+    def read(rows: NDArray[np.int64], start: int, stop: int) -> Array:
+        blocks, order = [], np.argsort(rows, kind="stable")
+        for run in _runs(rows[order], _GAP // max(1, step * (stop - start))):
+            block = together(int(run[0]), int(run[-1]) + 1, start, stop)
+            blocks.append(block if len(block) == len(run) else block[run - run[0]])
+        block = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return block if (order[:-1] < order[1:]).all() else block[np.argsort(order)]
+
     lengths = np.full(count, steps, np.int64)
     place = found.place or _place(names)
     dtype = _dtype(grid.dtype, axes.shape)
     return Sequences(names, lengths, axes.shape, dtype, read, place, found.names is not None)
+
+
+def _runs(rows: NDArray[np.int64], gap: int) -> list[NDArray[np.int64]]:
+    """Ascending numbers in pieces: within one at most `gap` are left out between neighbours."""
+    return np.split(rows, np.flatnonzero(np.diff(rows) > gap + 1) + 1)
 
 
 def _column(grid: Grid) -> Grid:
@@ -158,11 +176,11 @@ def _axes(found: Found, grid: Grid, entry: Entry, say: Say) -> _Axes:
         if rank == 2 and grid.shape[1] == entry.features and not entry.embedded:
             say(f"{grid.name} is {grid.words}: integers are taken as ids [batch, time]; features are stored as floats")
         return _Axes(order, None)
-    if rank == 2 and fits(grid.shape[1:], entry) and not (entry.embedded and _whole(grid)):
+    if rank == 2 and fits(grid.shape[1:], entry) and not (entry.embedded and all_whole(grid)):
         if whole and not found.written:
             say(f"{grid.name} is {grid.words}: integers are taken as features, and converted to floats")
         return _Axes((TIME,), grid.shape[1:])
-    if entry.embedded and _whole(grid):
+    if entry.embedded and all_whole(grid):
         say(f"{grid.name} is {grid.words} of whole numbers: they are taken as ids {_words(order)}")
         return _Axes(order, None)
     if rank == 1 and fits((1,), entry):
@@ -207,7 +225,7 @@ def _misfit(what: str, step: tuple[int, ...], entry: Entry) -> BadInput:
 
 
 def _ragged(found: Found, data: Ragged, entry: Entry, say: Say) -> Sequences:
-    names = found.names or tuple(map(str, range(len(data.lengths))))
+    names = found.names or Counted(np.arange(len(data.lengths)))
     if len(names) != len(data.lengths):
         raise BadInput(f"the input holds {len(data.lengths)} sequences and {len(names)} names")
     place = found.place or _place(names)
@@ -215,13 +233,9 @@ def _ragged(found: Found, data: Ragged, entry: Entry, say: Say) -> Sequences:
     if step is not None and not fits(step, entry):
         raise _misfit(data.words, step, entry)
 
-    def read(row: int, number: int, start: int, stop: int) -> Array:
-        out = np.zeros((number, stop - start, *data.shape), data.dtype)
-        for index in range(number):
-            end = min(stop, int(data.lengths[row + index]))
-            if end > start:
-                out[index, : end - start] = data.read(row + index, start, end)
-        return out if step is None else out.reshape(number, stop - start, *step)
+    def read(rows: NDArray[np.int64], start: int, stop: int) -> Array:
+        block = data.read(rows, start, stop)
+        return block if step is None else block.reshape(len(rows), stop - start, *step)
 
     return Sequences(names, data.lengths, step, _dtype(data.dtype, step), read, place, found.names is not None)
 
@@ -239,7 +253,7 @@ def _numbers(found: Found, data: Ragged, entry: Entry, place: Place, say: Say) -
         raise BadInput(f"the input is {data.words}, a number a step; {wants(entry)}")
     if data.dtype.kind != "f":
         return None
-    fraction = _fraction(data)
+    fraction = first_fraction(data)
     if fraction is None and (found.written or entry.embedded):
         if not found.written:
             say(f"the input is {data.words} of whole numbers: they are taken as ids")
@@ -250,10 +264,11 @@ def _numbers(found: Found, data: Ragged, entry: Entry, place: Place, say: Say) -
     raise BadInput(f"the input holds {what}, a number a step that is no id; {wants(entry)}")
 
 
-def _place(names: tuple[str, ...]) -> Place:
+def _place(names: Sequence[str]) -> Place:
     def place(row: int, step: int, position: tuple[int, ...]) -> str:
-        name = names[row] if names[row] == str(row) or " " in names[row] else repr(names[row])
-        return f"sequence {name}, step {step}{within(position)}"
+        name = names[row]
+        shown = name if name == str(row) or " " in name else repr(name)
+        return f"sequence {shown}, step {step}{within(position)}"
 
     return place
 
@@ -267,38 +282,7 @@ def _dtype(stored: np.dtype[np.generic], step: tuple[int, ...] | None) -> np.dty
     return stored.newbyteorder("=") if stored.itemsize <= 8 else np.dtype(np.float64)
 
 
-def _whole(grid: Grid) -> bool:
-    """Whether every float of an array of rank 1 or 2 is a whole number; ends at the first that is none."""
-    width = grid.shape[-1]
-    lines = grid.shape[0] if len(grid.shape) == 2 else 1
-    across = max(1, min(width, _SCAN))
-    down = max(1, _SCAN // across)
-    for top in range(0, lines, down):
-        for left in range(0, width, across):
-            columns = slice(left, min(left + across, width))
-            rows = (slice(top, min(top + down, lines)),) if len(grid.shape) == 2 else ()
-            if not _all_whole(grid.read((*rows, columns))):
-                return False
-    return grid.shape != (0,)
-
-
-def _all_whole(block: Array) -> bool:
-    with np.errstate(invalid="ignore"):
-        return bool(np.all(np.trunc(block) == block) and np.all(np.isfinite(block)))
-
-
-def _fraction(data: Ragged) -> tuple[int, int, float] | None:
-    """Sequence, step and value of the first number that is not whole."""
-    for row, length in enumerate(data.lengths.tolist()):
-        for start in range(0, length, _SCAN):
-            block = data.read(row, start, min(start + _SCAN, length))
-            if not _all_whole(block):
-                step = next(index for index, value in enumerate(block) if not _all_whole(np.asarray(value)))
-                return row, start + step, float(block[step])
-    return None
-
-
-def _with_lengths(sequences: Sequences, lengths: NDArray[np.int64] | None) -> Sequences:
+def with_lengths(sequences: Sequences, lengths: NDArray[np.int64] | None) -> Sequences:
     """The sequences with the lengths that were given for them, checked."""
     count = len(sequences.names)
     if not count:

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import csv
 import io
+from array import array as integers
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Ragged, Reader, Request, joined
+from rnnprobe.inputs.found import Found, Reader, Request
+from rnnprobe.inputs.rows import Fetch, Rows, joined
 from rnnprobe.types import Array
 
 SEQUENCE = "sequence"
@@ -32,13 +35,13 @@ class _Table:
     """What was read so far."""
 
     file: File
+    values: Rows
+    lines: Rows
     header: list[str] = field(default_factory=list)
     key: int | None = None
     width: int = 0
     names: list[str] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    values: list[Array] = field(default_factory=list)
-    lines: list[Array] = field(default_factory=list)
+    lengths: integers[int] = field(default_factory=lambda: integers("q"))
     pending: list[list[str]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
 
@@ -55,7 +58,7 @@ def read(file: File, request: Request) -> Found:
             f"is a table, whose steps are rows; the network takes steps of {request.axes} axes",
             hint=".npy, .npz, HDF5 and nested lists in .jsonl hold those",
         )
-    table = _Table(file)
+    table = _Table(file, Rows(request.heap), Rows(request.heap))
     fresh = True  # the next row begins a sequence
     for number, row in _rows(file):
         if not any(cell.strip() for cell in row):
@@ -159,8 +162,8 @@ def _convert(table: _Table) -> None:
     except ValueError:
         _explain(table, rows, numbers)
         values = np.array([[float(cell) for cell in row] for row in rows], np.float64)
-    table.values.append(values)
-    table.lines.append(numbers)
+    table.values.add(values)
+    table.lines.add(numbers)
 
 
 def _explain(table: _Table, rows: list[list[str]], numbers: Array) -> None:
@@ -175,23 +178,23 @@ def _explain(table: _Table, rows: list[list[str]], numbers: Array) -> None:
 
 def _found(table: _Table) -> Found:
     width = table.width - (table.key is not None)
-    if not table.values:
+    if not len(table.values):
         raise table.file.bad("holds no row of numbers")
     if not width:
         raise table.file.bad(f"holds no column besides {SEQUENCE!r}")
     if len(set(table.names)) < len(table.names):
         name = next(name for index, name in enumerate(table.names) if name in table.names[:index])
         raise table.file.bad(f"the rows of sequence {name!r} do not stand together")
-    values = np.concatenate(table.values)
-    lines = np.concatenate(table.lines)
+    values, lines = table.values, table.lines
     lengths = np.array(table.lengths, np.int64)
     starts = np.cumsum(lengths) - lengths
     columns = [index for index in range(table.width) if index != table.key]
 
     def place(row: int, step: int, position: tuple[int, ...]) -> str:
-        return f"line {lines[starts[row] + step]}, {table.column(columns[position[0] if position else 0])}"
+        return f"line {_at(lines, starts[row] + step)}, {table.column(columns[position[0] if position else 0])}"
 
-    data = joined(values[:, 0] if width == 1 else values, lengths)
+    flat = _flat(values)
+    data = joined(flat if width == 1 else values.read, () if width == 1 else (width,), values.dtype, lengths)
     names = tuple(table.names) or None
     across = None
     if len(lengths) == 1 or lengths.max() == 1:  # rows that were put together are steps of one sequence
@@ -201,15 +204,25 @@ def _found(table: _Table) -> Found:
     return Found(data, names, written=True, place=place, across=across)
 
 
-def _across(values: Array, names: tuple[str, ...] | None, lines: Array, columns: list[str]) -> Found:
+def _across(values: Rows, names: tuple[str, ...] | None, lines: Rows, columns: list[str]) -> Found:
     """Each row a sequence, each cell a step."""
-    data = Ragged(
-        np.full(len(values), len(columns), np.int64),
-        (),
-        values.dtype,
-        lambda row, start, stop: values[row, start:stop],
-    )
-    return Found(data, names, written=True, place=lambda row, step, _: f"line {lines[row]}, {columns[step]}")
+    data = joined(_flat(values), (), values.dtype, np.full(len(values), len(columns), np.int64))
+    return Found(data, names, written=True, place=lambda row, step, _: f"line {_at(lines, row)}, {columns[step]}")
+
+
+def _flat(values: Rows) -> Fetch:
+    """The cells, row after row."""
+    width = prod(values.shape)
+
+    def fetch(start: int, stop: int) -> Array:
+        first = start // width
+        return values.read(first, -(-stop // width)).reshape(-1)[start - first * width : stop - first * width]
+
+    return fetch
+
+
+def _at(lines: Rows, row: int) -> int:
+    return int(lines.read(row, row + 1)[0])
 
 
 def looks_numeric(head: bytes) -> bool:

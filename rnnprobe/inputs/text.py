@@ -1,4 +1,4 @@
-"""`.txt`: text, turned into ids by a vocabulary, in memory at one to four bytes a token.
+"""`.txt`: text, turned into ids by a vocabulary, which are kept at one to four bytes a token.
 
 `by` says what a token and what a sequence is:
 
@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import File
-from rnnprobe.inputs.found import Found, Reader, Request, joined
+from rnnprobe.inputs.found import Found, Reader, Request
+from rnnprobe.inputs.names import Counted
+from rnnprobe.inputs.rows import Rows, joined
 from rnnprobe.inputs.vocabulary import Vocabulary
 from rnnprobe.types import Array
 
@@ -36,6 +38,9 @@ _CHUNK = 1 << 20  # bytes
 _WORD_LIMIT = 1 << 20  # characters of one word
 _UNKNOWN = ("<unk>", "<UNK>", "[UNK]", "UNK", "unk", "_UNK", "<oov>", "<OOV>", "<unknown>")
 _SHOWN = 8
+_NOWHERE = np.empty(0, np.intp)
+LINE = "line "
+"""What stands before the number of a line in the name of its sequence."""
 
 Ids = NDArray[np.int32]
 
@@ -47,35 +52,38 @@ def read(file: File, request: Request) -> Found:
     by_line = request.by.startswith("line")
     if encoder.words and not by_line:
         encoder.eol = _end_of_line(file, request, vocabulary)
-    pieces: list[Array] = []
-    lengths = [0]
+    values = Rows(request.heap)
+    lengths: list[NDArray[np.int64]] = []
+    begun = 0  # tokens of the line that has not ended
     dtype = np.min_scalar_type(max(len(vocabulary.tokens) - 1, 0))
     for text in _chunks(file, encoder, keep_cr="\r" in vocabulary.ids and not by_line):
         ids, breaks = encoder.encode(text)
-        pieces.append(ids.astype(dtype))
-        counts = np.diff(np.concatenate([[0], breaks, [len(ids)]]))
-        lengths[-1] += int(counts[0])
-        lengths += counts[1:].tolist()
+        values.add(ids.astype(dtype))
+        if len(breaks):
+            counts = np.diff(breaks, prepend=0)
+            counts[0] += begun
+            lengths.append(counts)
+        begun = len(ids) - int(breaks[-1]) if len(breaks) else begun + len(ids)
     encoder.finish()
-    values = np.concatenate(pieces) if pieces else np.empty(0, np.uint8)
     if not len(values):
         raise file.bad("holds no token")
     if not by_line:
-        return Found(joined(values, np.array([len(values)], np.int64)), text=True)
-    return _lines(file, request, values, lengths)
+        lengths = [np.array([len(values)], np.int64)]
+        return Found(joined(values.read, (), values.dtype, lengths[0]), text=True)
+    if begun:  # what follows the last line break is no line where there is nothing
+        lengths.append(np.array([begun], np.int64))
+    return _lines(file, request, values, np.concatenate(lengths))
 
 
-def _lines(file: File, request: Request, values: Array, lengths: list[int]) -> Found:
+def _lines(file: File, request: Request, values: Rows, lengths: NDArray[np.int64]) -> Found:
     """A sequence a line, the blank ones left out."""
-    if not lengths[-1]:
-        lengths = lengths[:-1]  # what follows the last line break is no line
-    numbers = [number for number, length in enumerate(lengths, start=1) if length]
-    if len(numbers) < len(lengths):
-        first = next(number for number, length in enumerate(lengths, start=1) if not length)
-        blank = len(lengths) - len(numbers)
+    numbers = np.flatnonzero(lengths) + 1
+    blank = len(lengths) - len(numbers)
+    if blank:
+        first = int(np.argmin(lengths)) + 1
         request.say(f"{file.path}: blank lines are left out: {blank}, the first is line {first}")
-    filled = np.array([length for length in lengths if length], np.int64)
-    return Found(joined(values, filled), tuple(f"line {number}" for number in numbers), text=True)
+        lengths = lengths[lengths > 0]
+    return Found(joined(values.read, (), values.dtype, lengths), Counted(numbers, LINE), text=True)
 
 
 def _end_of_line(file: File, request: Request, vocabulary: Vocabulary) -> str:
@@ -169,16 +177,16 @@ class _Encoder:
     def _chars(self, text: str) -> tuple[Ids, NDArray[np.intp]]:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         ids = _table(self.vocabulary)[codes]
-        ends = np.flatnonzero(codes == 10) if self.by_line else np.empty(0, np.intp)
+        ends = np.flatnonzero(codes == 10) if self.by_line else _NOWHERE
         ids[ends] = 0
-        bad = np.flatnonzero(ids < 0)
-        if len(bad):
+        if (ids < 0).any():
+            bad = np.flatnonzero(ids < 0)
             values, counts = np.unique(codes[bad], return_counts=True)
             first = int(bad[0])
             self.note(text[first], self._place(text, first), 0)
             for value, count in zip(values.tolist(), counts.tolist(), strict=True):
                 self.note(chr(value), "", count)
-        return np.delete(ids, ends), ends - np.arange(len(ends))
+        return _without(ids, ends)
 
     def _words(self, text: str) -> tuple[Ids, NDArray[np.intp]]:
         ids_of = self.vocabulary.ids
@@ -195,7 +203,7 @@ class _Encoder:
             self.note(word, self._place(text, found.start() if found else 0), 0)
             for index in bad.tolist():
                 self.note(words[index], "")
-        return np.delete(ids, ends), ends - np.arange(len(ends))
+        return _without(ids, ends)
 
     def _place(self, text: str, index: int) -> str:
         if self.where:
@@ -236,6 +244,11 @@ class _Encoder:
         raise self.file.bad(
             f"the vocabulary has no {tokens[0][:40]!r} ({self.first}){more}{places}", hint="; ".join(hints)
         )
+
+
+def _without(ids: Ids, ends: NDArray[np.intp]) -> tuple[Ids, NDArray[np.intp]]:
+    """The ids that are no line breaks, and before which of them a line ends."""
+    return (np.delete(ids, ends), ends - np.arange(len(ends))) if len(ends) else (ids, ends)
 
 
 def _chunks(file: File, encoder: _Encoder, keep_cr: bool) -> Iterator[str]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnprobe.errors import BadInput
-from rnnprobe.inputs import batching, choosing, shaping
-from rnnprobe.inputs.found import Found, Request, Say, Sequences
+from rnnprobe.inputs import batching, choosing, files, joining, shaping
+from rnnprobe.inputs.files import Part
+from rnnprobe.inputs.found import Request, Say, Sequences
 from rnnprobe.inputs.named import Fields, inside, located, quoted
 from rnnprobe.inputs.vocabulary import Vocabulary
 from rnnprobe.types import Batch, Entry
@@ -103,8 +104,7 @@ def lengths(
 
 def fit(
     name: str,
-    found: Found,
-    path: str | None,
+    parts: Sequence[Part],
     entry: Entry,
     given: NDArray[np.int64] | None,
     time_major: bool,
@@ -116,15 +116,35 @@ def fit(
     Raises:
         BadInput: it does not fit.
     """
+    several = bool(parts[0].label)
+    path = None if several else parts[0].path
     with located(path), inside(name, count):
-        sequences = shaping.shape(found, entry, given, time_major, request.say)
+        if several:
+            sequences = shaping.with_lengths(_joined(parts, entry, given, time_major, request.say), given)
+        else:
+            sequences = shaping.shape(parts[0].found, entry, given, time_major, request.say)
     if count > 1:
         place = sequences.place
         sequences = replace(
             sequences, place=lambda row, step, position: f"{place(row, step, position)} of input {name!r}"
         )
     tokens = request.vocabulary.tokens if request.vocabulary is not None and sequences.shape is None else None
-    return Input(name, entry, sequences, request.say, path, tokens, found.written)
+    return Input(name, entry, sequences, request.say, path, tokens, all(part.found.written for part in parts))
+
+
+def _joined(
+    parts: Sequence[Part], entry: Entry, given: NDArray[np.int64] | None, time_major: bool, say: Say
+) -> Sequences:
+    """The sequences of several files; lengths that were given for all are not those of any."""
+    shaped = []
+    with files.chorus(say) as voices:
+        for part in parts:
+            assert part.path is not None
+            found = part.found if given is None else replace(part.found, lengths=None)
+            with located(part.path):
+                sequences = shaping.shape(found, entry, None, time_major, voices.of(part.path))
+            shaped.append(joining.Shaped(part.path, part.label, sequences))
+    return joining.join(shaped)
 
 
 def check(inputs: Sequence[Input]) -> None:
@@ -145,15 +165,25 @@ def check(inputs: Sequence[Input]) -> None:
                 )
 
 
-def names(inputs: Sequence[Input]) -> tuple[str, ...]:
+def names(inputs: Sequence[Input]) -> Sequence[str]:
     """The names of the sequences: those that some input gives, else their numbers."""
     return next((each.sequences.names for each in inputs if each.sequences.named), inputs[0].sequences.names)
 
 
 def batches(
-    inputs: Sequence[Input], rows: NDArray[np.int64], steps: str | slice | None, size: int
+    inputs: Sequence[Input],
+    rows: NDArray[np.int64],
+    steps: str | slice | None,
+    size: int | None,
+    at_least: int,
 ) -> tuple[Batch, ...]:
     """The chosen sequences of the first input in batches, those of the others beside them.
+
+    Args:
+        rows: `[chosen]`, the numbers of the sequences.
+        steps: as `choosing.steps` takes them.
+        size: of a batch, at most; None: what fits the lengths, as `batching.fitting` says.
+        at_least: for that.
 
     Raises:
         BadInput: an input has not the steps that the network wants of it, or an id is outside of the vocabulary.
@@ -161,14 +191,18 @@ def batches(
     main = inputs[0]
     if steps is not None:
         _check_alike(inputs, rows)
-    made = {}
+    made: dict[str, tuple[Batch, ...]] = {}
+    groups: list[NDArray[np.int64]] = []
     for each in inputs:
         with located(each.path):
             extent = choosing.steps(steps, int(each.sequences.lengths[rows].max()))
             with inside(each.name, len(inputs)):
                 _check_steps(each, rows, extent)
             sequences = replace(each.sequences, names=names(inputs))
-            made[each.name] = batching.batches(sequences, rows, extent, size, each.entry, each.tokens, each.say)
+            if each is main:
+                lengths = batching.kept(sequences.lengths[rows], extent)
+                groups = batching.alike(lengths, size or batching.fitting(lengths, at_least))
+            made[each.name] = batching.batches(sequences, rows, extent, groups, each.entry, each.tokens, each.say)
         floats = sequences.shape is not None and sequences.dtype == "float64"
         if floats and each.entry.dtype != "float64" and not each.written:
             each.say(f"the input is float64; the network computes with {each.entry.dtype}, to which it is rounded")
@@ -196,7 +230,7 @@ def _check_steps(given: Input, rows: NDArray[np.int64], extent: tuple[int, int])
     wanted = given.entry.steps
     if wanted is None:
         return
-    found = np.maximum(np.clip(given.sequences.lengths[rows], None, extent[1]) - extent[0], 0)
+    found = batching.kept(given.sequences.lengths[rows], extent)
     wrong = rows[found != wanted]
     if not len(wrong):
         return

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from rnnprobe.errors import BadInput, CannotWrite
+from rnnprobe.errors import BadInput
 from rnnprobe.outputs import atomic, compression, fields
 from rnnprobe.outputs.blocks import Tallied, Tally
 from rnnprobe.outputs.compression import BITSHUFFLE, COMPRESSIONS, GZIP, LZF
@@ -88,6 +88,16 @@ def settings(dtype: str = "float32", compress: str | None = None, place: Destina
     return Settings(dtype, found)
 
 
+def room(place: Destination, recording: Recording, how: Settings) -> None:
+    """Refuses a recording that the disk has no room for; what compression leaves of one is not known.
+
+    Raises:
+        CannotWrite: it has not.
+    """
+    size = 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
+    atomic.need(place.path, place.target, size)
+
+
 @contextmanager
 def open(
     destination: str | Path | Destination,
@@ -113,9 +123,7 @@ def open(
     """
     place = destination if isinstance(destination, Destination) else check(destination, force=force)
     how = settings(dtype, compress, place)
-    atomic.need(
-        place.path, place.target, 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
-    )
+    room(place, recording, how)
     with (
         atomic.naming(place.path),
         atomic.staged(place.path, place.target, force=place.force) as descriptor,
@@ -144,6 +152,7 @@ __all__ = [
     "collect",
     "load",
     "open",
+    "room",
     "settings",
     "summarise",
 ]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rnnprobe import formats, recover
 from rnnprobe.analysis.select import recorded
 from rnnprobe.analysis.verification import Verified
-from rnnprobe.inputs import states
+from rnnprobe.inputs import AT_LEAST, AT_LEAST_WIDE, states
 from rnnprobe.inputs.file import path_of
 from rnnprobe.outputs import Sink
 from rnnprobe.recover import Overrides
+from rnnprobe.runs import threads
 from rnnprobe.runs.proof import Compared
 from rnnprobe.runs.reading import Say, Source
 from rnnprobe.runs.run import Ask, Run, prepare, provable
@@ -86,9 +87,10 @@ class Job:
         paths = map(path_of, (*self.source.read_from, *states, *config))
         return tuple(path for path in paths if path is not None)
 
-    def reader(self, say: Say) -> Callable[[Mapping[str, Entry]], tuple[Batch, ...]]:
+    def reader(self, whole: Network, say: Say) -> Callable[[Mapping[str, Entry]], tuple[Batch, ...]]:
         """What reads the input as entries want it; sequences that hand their states on run one by one."""
-        return lambda entries: self.source.read(entries, say=say, batch_size=1 if self.carry else None)
+        size, at_least = 1 if self.carry else None, AT_LEAST_WIDE if threads.wide(whole.layers) else AT_LEAST
+        return lambda entries: self.source.read(entries, say=say, batch_size=size, at_least=at_least)
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def ready(job: Job, whole: Network, say: Say, attributes: Mapping[str, str] | No
     Raises:
         BadInput, Refused: as `rnnprobe.runs.run.prepare`; a word of `record` that names nothing; states that don't fit.
     """
-    run = prepare(whole, job.ask, job.reader(say), say if job.initial_state is None else _silent)
+    run = prepare(whole, job.ask, job.reader(whole, say), say if job.initial_state is None else _silent)
     signals = run.signals(recorded(job.record)[0])
     origin = dict(attributes or {}) | ({} if run.probe is None else {"engine": "original"})
     recording = Recording(run.layers, signals, run.batches, origin, {}, run.lengths, run.outcomes)
@@ -195,7 +197,7 @@ def comparable(job: Job, whole: Network, say: Say) -> Run:
         BadInput, Refused: as `rnnprobe.runs.run.provable`.
     """
     outputs = bool(whole.outputs) and not job.layers and not job.own_input
-    return provable(whole, replace(job.ask, outputs=outputs), job.reader(say))
+    return provable(whole, replace(job.ask, outputs=outputs), job.reader(whole, say))
 
 
 def _silent(lines: Sequence[str]) -> None:

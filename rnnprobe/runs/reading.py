@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeAlias
 
 from rnnprobe import inputs
 from rnnprobe.errors import BadInput
-from rnnprobe.inputs import vocabulary
+from rnnprobe.inputs import AT_LEAST, vocabulary
+from rnnprobe.inputs.files import expand
 from rnnprobe.inputs.vocabulary import Vocabulary
 from rnnprobe.types import Batch, Entry
 
@@ -28,13 +29,16 @@ class Source(Protocol):
     def read_from(self) -> Sequence[Any]:
         """Everything that is read: paths, and what is none."""
 
-    def read(self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None) -> tuple[Batch, ...]:
+    def read(
+        self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None, at_least: int = AT_LEAST
+    ) -> tuple[Batch, ...]:
         """The input, as a network takes it.
 
         Args:
             entries: of what runs (`rnnprobe.recover.stacks.entries`).
             say: takes what the user should know of conversions.
-            batch_size: sequences in a batch, at most.
+            batch_size: sequences in a batch, at most; None: what fits their lengths.
+            at_least: sequences in a batch where that is chosen so.
 
         Raises:
             BadInput: as `rnnprobe.inputs.read`.
@@ -64,7 +68,9 @@ class Given:
         """What was handed over."""
         return (self.source, self.lengths)
 
-    def read(self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None) -> tuple[Batch, ...]:
+    def read(
+        self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None, at_least: int = AT_LEAST
+    ) -> tuple[Batch, ...]:
         """The input, as a network takes it; see `Source`."""
         return inputs.read(
             self.source,
@@ -72,7 +78,8 @@ class Given:
             say=lambda line: say([line]),
             lengths=self.lengths,
             time_major=self.time_major,
-            batch_size=batch_size if batch_size is not None else inputs.BATCH_SIZE,
+            batch_size=batch_size,
+            at_least=at_least,
         )
 
 
@@ -81,7 +88,7 @@ class Reading:
     """Files that the user names, and how they are read.
 
     Attributes:
-        inputs: what --input gives: one FILE, or NAME=FILE for each of the model's inputs.
+        inputs: what --input gives: FILEs and globs, or NAME=FILE for each of the model's inputs.
         lengths, vocab: what --lengths and --vocab give, likewise.
         by, unknown, input_format, time_major, select, steps: the options of these names.
         feed: what --feed gives: NAME=FILE for placeholders of an original graph.
@@ -100,10 +107,10 @@ class Reading:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every FILE of --input and --feed, in order."""
-        named = _named(self.inputs, "--input") if self.inputs else ()
-        given = (named,) if isinstance(named, str) else tuple(dict(named).values())
-        return (*given, *(one.partition("=")[2] for one in self.feed))
+        """Every FILE of --input, globs expanded, and of --feed, in order."""
+        given = _files(self.inputs) if self.inputs else ()
+        each = [file for one in given for file in expand(one) or (one,)]
+        return (*each, *(one.partition("=")[2] for one in self.feed))
 
     @property
     def read_from(self) -> tuple[str, ...]:
@@ -119,21 +126,25 @@ class Reading:
         """Whether there are sequences; what is fed may be all."""
         return bool(self.inputs)
 
-    def read(self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None) -> tuple[Batch, ...]:
+    def read(
+        self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None, at_least: int = AT_LEAST
+    ) -> tuple[Batch, ...]:
         """The input, as a network takes it.
 
         Args:
             entries: of what runs (`rnnprobe.recover.stacks.entries`).
             say: takes what the user should know of conversions.
-            batch_size: sequences in a batch, at most.
+            batch_size: sequences in a batch, at most; None: what fits their lengths.
+            at_least: sequences in a batch where that is chosen so.
 
         Raises:
             BadInput: as `rnnprobe.inputs.read`; names that are none of the network's inputs.
         """
         if not self.inputs:
             raise BadInput("nothing to run over: --input FILE gives the sequences")
+        several = len(self.inputs) > 1 and not any(_is_named(one) for one in self.inputs)
         return inputs.read(
-            _for(self.inputs, "--input", list(entries)),
+            list(self.inputs) if several else _for(self.inputs, "--input", list(entries)),
             entries,
             say=lambda line: say([line]),
             lengths=_for(self.lengths, "--lengths", list(entries)) if self.lengths else None,
@@ -143,7 +154,8 @@ class Reading:
             unknown=self.unknown,
             select=self.select,
             steps=self.steps,
-            batch_size=batch_size if batch_size is not None else inputs.BATCH_SIZE,
+            batch_size=batch_size,
+            at_least=at_least,
             input_format=self.input_format,
         )
 
@@ -153,13 +165,26 @@ def _tokens(given: str | Mapping[str, str]) -> Vocabulary | dict[str, Vocabulary
     return vocabulary.read(given) if isinstance(given, str) else {k: vocabulary.read(file) for k, file in given.items()}
 
 
+def _is_named(one: str) -> bool:
+    """Whether this is NAME=FILE, and not a FILE with such a name."""
+    return "=" in one and not Path(one).exists()
+
+
+def _files(inputs: Sequence[str]) -> tuple[str, ...]:
+    """The FILEs of --input, as they stand."""
+    if not any(_is_named(one) for one in inputs):
+        return tuple(inputs)
+    named = _named(inputs, "--input")
+    return (named,) if isinstance(named, str) else tuple(named.values())
+
+
 def _named(given: Sequence[str], flag: str) -> str | dict[str, str]:
     """One FILE, or input → FILE.
 
     Raises:
         BadInput: several without names, or a name twice.
     """
-    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).exists()):
+    if len(given) == 1 and not _is_named(given[0]):
         return given[0]
     pairs = [one.partition("=") for one in given]
     bare = [one for one, (_, equals, file) in zip(given, pairs, strict=True) if not equals or not file]

@@ -13,6 +13,11 @@ VARIABLE = "TF_NUM_INTRAOP_THREADS"
 """TensorFlow reads it when it begins to compute."""
 
 
+def wide(layers: Sequence[Layer]) -> bool:
+    """Whether one product keeps several cores busy."""
+    return any(layer.sizes.get("units", _WIDE) >= _WIDE for layer in layers)
+
+
 def choose(layers: Sequence[Layer]) -> None:
     """One thread for an operation, unless the user has said how many or a layer is wide.
 
@@ -20,5 +25,5 @@ def choose(layers: Sequence[Layer]) -> None:
     0.6 of the time of one batch of 32 whose products use both cores. It depends on the layers alone, so that every part
     of a run computes alike.
     """
-    if not any(layer.sizes.get("units", _WIDE) >= _WIDE for layer in layers):
+    if not wide(layers):
         os.environ.setdefault(VARIABLE, "1")

@@ -56,7 +56,7 @@ class Batch:
     """
 
     rows: NDArray[np.int64]
-    names: tuple[str, ...]
+    names: Sequence[str]
     lengths: NDArray[np.int64]
     steps: int
     shape: tuple[int, ...] | None
@@ -73,9 +73,14 @@ class Batch:
 
 def lengths_of(batches: Sequence[Batch]) -> NDArray[np.int64]:
     """The valid steps of all sequences of an input, `[sequences]`."""
-    found = np.zeros(sum(len(batch.rows) for batch in batches), np.int64)
-    for batch in batches:
-        found[batch.rows] = batch.lengths
+    return in_order(batches, [batch.lengths for batch in batches]) if batches else np.zeros(0, np.int64)
+
+
+def in_order(batches: Sequence[Batch], parts: Sequence[Array]) -> Array:
+    """What each batch has of its sequences, `[batch, …]`, as `[sequences, …]` in the order of the input."""
+    joined = np.concatenate(parts)
+    found = np.empty_like(joined)
+    found[np.concatenate([batch.rows for batch in batches])] = joined
     return found
 
 

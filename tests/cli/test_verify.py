@@ -70,6 +70,7 @@ def test_inputs_by_name():
     assert reading.files == ("q.npy", "a=b.npy")
     assert reading.read_from == ("q.npy", "a=b.npy", "l.npy")
     assert Reading(("x.npy",)).files == ("x.npy",)
+    assert Reading(("x.npy", "y.npy")).files == ("x.npy", "y.npy")
 
 
 def test_a_file_whose_name_has_an_equals_sign(tmp_path):
@@ -80,7 +81,7 @@ def test_a_file_whose_name_has_an_equals_sign(tmp_path):
 
 @pytest.mark.parametrize(
     ("inputs", "message"),
-    [(("a.npy", "b.npy"), "has no name"), (("x=a.npy", "x="), "has no name"), (("x=a.npy", "x=b.npy"), "'x' twice")],
+    [(("a.npy", "x=b.npy"), "has no name"), (("x=a.npy", "x="), "has no name"), (("x=a.npy", "x=b.npy"), "'x' twice")],
 )
 def test_names_that_are_missing_or_given_twice(inputs, message):
     with pytest.raises(BadInput, match=message):

@@ -99,17 +99,27 @@ def read(
 
 
 def sequences_of(batches: tuple[Batch, ...]) -> Sequences:
-    """The sequences, cut to their lengths; asserts what is true of every batch."""
-    found = []
+    """The sequences by their numbers, cut to their lengths; asserts what is true of every batch."""
+    found: dict[int, np.ndarray] = {}
     for batch in batches:
-        assert batch.first == len(found)
-        assert len(batch.names) == len(batch.lengths)
+        assert np.all(np.diff(batch.rows) > 0)
+        assert batch.first == batch.rows[0]
+        assert batch.rows.dtype == np.int64
+        assert len(batch.names) == len(batch.lengths) == len(batch.rows)
         assert batch.lengths.dtype == np.int64
         assert batch.steps == max(batch.lengths)
         whole = batch.load(0, batch.steps)
         assert str(whole.dtype) == batch.dtype
         assert whole.shape == (len(batch.names), batch.steps, *(batch.shape or ()))
-        for row, length in enumerate(batch.lengths):
+        for row, (number, length) in enumerate(zip(batch.rows.tolist(), batch.lengths, strict=True)):
             assert not whole[row, length:].any()
-            found.append(whole[row, :length])
-    return found
+            assert number not in found
+            found[number] = whole[row, :length]
+    assert sorted(found) == list(range(len(found)))
+    return [found[number] for number in range(len(found))]
+
+
+def names_of(batches: tuple[Batch, ...]) -> list[str]:
+    """The names of the sequences by their numbers."""
+    named = {number: name for batch in batches for number, name in zip(batch.rows.tolist(), batch.names, strict=True)}
+    return [named[number] for number in range(len(named))]

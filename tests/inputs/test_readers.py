@@ -17,7 +17,7 @@ from rnnprobe.errors import BadInput
 from rnnprobe.inputs import BY, READERS
 from rnnprobe.types import Batch
 from tests.inputs import forms
-from tests.inputs.forms import FLOATS, IDS, LETTERS, WRITERS, floats, ids, read, sequences_of
+from tests.inputs.forms import FLOATS, IDS, LETTERS, WRITERS, floats, ids, names_of, read, sequences_of
 
 BY_NAME = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 
@@ -72,14 +72,15 @@ def test_batches_stretches_and_selections(reader: SimpleNamespace, tmp_path: Pat
     batches = read(source, IDS, batch_size=3, **more)
     assert [len(batch.names) for batch in batches] == [3, 3, 1]
     same(batches, data)
-    whole = batches[0].load(0, batches[0].steps)
-    for start in range(10):
-        for stop in range(start, 10):
-            np.testing.assert_array_equal(batches[0].load(start, stop), whole[:, start:stop])
+    for batch in batches:
+        whole = batch.load(0, batch.steps)
+        for start in range(batch.steps + 1):
+            for stop in range(start, batch.steps + 1):
+                np.testing.assert_array_equal(batch.load(start, stop), whole[:, start:stop])
     chosen = read(source, IDS, select="6,0:3,4", steps="1:4", batch_size=2, **more)
     same(chosen, [data[row][1:4] for row in (6, 0, 1, 2, 4)])
     names = read(source, IDS, **more)[0].names
-    assert [name for batch in chosen for name in batch.names] == [names[row] for row in (6, 0, 1, 2, 4)]
+    assert names_of(chosen) == [names[row] for row in (6, 0, 1, 2, 4)]
 
 
 @BY_NAME

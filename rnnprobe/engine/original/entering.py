@@ -14,6 +14,7 @@ from rnnprobe.engine.original.probe import Probe
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.graph.view import view
 from rnnprobe.types import Array, Batch, Block, Feed, Layer, Network
+from rnnprobe.types.run import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def entering(
         results={},
         shapes={},
     )
-    return Entered(alone, tuple(made), _initial(joined), blocks, (*probe.notes, *_notes(fronts)))
+    return Entered(alone, tuple(made), _initial(made, joined), blocks, (*probe.notes, *_notes(fronts)))
 
 
 def _at_placeholders(network: Network, batches: Sequence[Batch]) -> tuple[Batch, ...]:
@@ -142,7 +143,7 @@ def _batch(parts: Sequence[Batch], names: Sequence[str]) -> Batch:
     return replace(parts[0], beside=dict(zip(names[1:], parts[1:], strict=True)))
 
 
-def _initial(joined: Sequence[Joining]) -> dict[str, dict[str, Array]]:
+def _initial(batches: Sequence[Batch], joined: Sequence[Joining]) -> dict[str, dict[str, Array]]:
     """Of all sequences, what states start from; those that start from zeros left out."""
     found: dict[str, dict[str, Array]] = {}
     begins = [one.begins() for one in joined]
@@ -151,7 +152,7 @@ def _initial(joined: Sequence[Joining]) -> dict[str, dict[str, Array]]:
             parts = [begin.get(layer, {}).get(state) for begin in begins]
             known = [part for part in parts if part is not None]
             if len(known) == len(parts) and any(np.any(part) for part in known):
-                found.setdefault(layer, {})[state] = np.concatenate(known)
+                found.setdefault(layer, {})[state] = in_order(batches, known)
     return found
 
 

@@ -27,7 +27,7 @@ from rnnprobe.recover.graph.targets import lengths_of as owners_of
 from rnnprobe.recover.graph.targets import readers as finders
 from rnnprobe.recover.graph.targets import targets
 from rnnprobe.types import Array, Batch, Block, Feed, Layer, Network, Outcome, Signal, Use
-from rnnprobe.types.run import lengths_of
+from rnnprobe.types.run import in_order, lengths_of
 
 
 class Probe:
@@ -186,7 +186,7 @@ class Probe:
             if not (own or self._wanted.groups or self._wanted.outcomes):
                 return {}
         main = lengths_of(self.batches)
-        each = {name: np.concatenate([np.zeros(0, np.int64), *lengths]) for name, lengths in found.items()}
+        each = {name: in_order(self.batches, lengths) for name, lengths in found.items() if lengths}
         return {name: lengths for name, lengths in each.items() if name in own and not np.array_equal(lengths, main)}
 
     def _layers(self) -> Iterator[Layer]:

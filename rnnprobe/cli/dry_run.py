@@ -1,0 +1,53 @@
+"""`rnnprobe trace --dry-run`: what would be recorded, how long that would take, and whether there is room for it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from rnnprobe import outputs
+from rnnprobe.analysis.forecast import forecast
+from rnnprobe.outputs import Destination, Settings
+from rnnprobe.runs import Ready
+
+
+def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: bool = False) -> None:
+    """Prints the forecast of a run, which is ended.
+
+    Args:
+        ready: ready to run.
+        how: the values would be stored.
+        place: where they would be written, or None.
+        as_json: print JSON.
+
+    Raises:
+        CannotWrite: the place has not the room, which is said when the forecast is printed.
+    """
+    from rnnprobe.views import terminal
+
+    seconds, steps = _timed(ready)
+    terminal.show(forecast(ready.recording, how.dtype, seconds, steps), command="trace", as_json=as_json)
+    if place is not None:
+        outputs.room(place, ready.recording, how)
+
+
+def _timed(ready: Ready) -> tuple[float | None, int]:
+    """The seconds that the run would take, as its beginning tells, and the steps that were run for it."""
+    run, recording = ready.run, ready.recording
+    run.close()
+    if run.probe is not None or find_spec("tensorflow") is None:
+        return None, 0
+    from rnnprobe.engine.pace import beginning, pace
+
+    batches = beginning(run.network, run.batches)
+    if batches is None:
+        return None, 0
+    blocks = run.blocks(
+        recording.signals,
+        initial=ready.initial,
+        carry=ready.job.carry,
+        batches=batches,
+        ordered=False,
+        engine=ready.engine,
+    )
+    found = pace(blocks, recording)
+    return found.seconds, found.steps
