@@ -90,9 +90,13 @@ def _create(
     """Every group and array, with its attributes and what is known beforehand; the arrays by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
+    numbered = [field.name for field in fields.time(recording)]
     for name, size in (("sequence", recording.sequences), ("time", recording.steps)):
-        scales[name] = _scale(file, name, size)
+        if name not in numbered:
+            scales[name] = _scale(file, name, size)
     shaper = _Chunks(recording, [one for group in groups for one in group.fields])
+    for field in fields.time(recording):
+        _array(file, field, scales, settings, shaper)
     arrays = {}
     for group in groups:
         here = _group(file, group.path)
@@ -143,6 +147,10 @@ def _array(
                 options |= {"compression": "gzip", "compression_opts": settings.compress, "shuffle": True}
     array = group.create_dataset(field.name, shape=field.shape, dtype=dtype, **options)
     for axis, (name, size) in enumerate(zip(field.dimensions, field.shape, strict=True)):
+        if name == field.name:  # the numbers of its steps or units are a dimension's own values
+            array.make_scale(name)
+            scales[name] = array
+            continue
         if name not in scales:
             scales[name] = _scale(group, name, size)
         array.dims[axis].attach_scale(scales[name])
