@@ -21,6 +21,7 @@ from rnnprobe.types import Array, Batch, Entry, Layer, Network, OptionValue, Rec
 
 if TYPE_CHECKING:
     from rnnprobe.analysis.comparison import Comparison
+    from rnnprobe.analysis.keeping import Units
     from rnnprobe.outputs import Trace
 
 
@@ -82,6 +83,10 @@ def trace(
     tensors: str | Sequence[str] = (),
     feeds: Mapping[str, Any] | None = None,
     verify: bool = False,
+    stride: int = 1,
+    units: Units | None = None,
+    reduce: str | Sequence[str] = (),
+    over: str | None = None,
 ) -> Trace:
     """Runs the rebuilt layers, or the original graph, over sequences and returns what they did at each step, in memory.
 
@@ -103,6 +108,11 @@ def trace(
         tensors: names or patterns of the original graph's tensors to record at each step.
         feeds: placeholder of the original graph → what it is fed: an array, a number, or bytes.
         verify: compare with the original in the same run: `Trace.verification`.
+        stride: keep every so many steps.
+        units: keep these units: `"0:16"`, `[3, 17]`, or layer → these.
+        reduce: in place of the signals, these figures of them: `mean`, `std`, `min`, `max`, `histogram`, `saturation`:
+            `LayerTrace.reduced`.
+        over: what `reduce` goes over: `time` (by default), for each sequence; or `sequences`, for each step.
 
     Raises:
         BadInput: x, the lengths or the states don't fit the network; the message says what it takes.
@@ -110,11 +120,14 @@ def trace(
     """
     from rnnprobe import inputs, outputs, proof
     from rnnprobe import run as runs
+    from rnnprobe.analysis.keeping import Less
     from rnnprobe.analysis.select import recorded
     from rnnprobe.inputs import states as given_states
 
     whole = _network(model)
     words, output = recorded(record)
+    less = Less(stride, units, reduce, over)
+    less.check(outputs=output)
     given = carry or initial_state is not None
     ask = runs.Ask(
         engine, _listed(layers), own_input, output, _listed(tensors), feeds or {}, x is not None, states=given
@@ -125,7 +138,11 @@ def trace(
         return inputs.read(x, entries, say=_warn, lengths=lengths, time_major=time_major, batch_size=size)
 
     run = runs.prepare(whole, ask, read, _warn_each if initial_state is None else _silent)
-    recording = Recording(run.layers, run.signals(words), run.batches, lengths=run.lengths, outcomes=run.outcomes)
+    signals = run.signals(words)
+    kept, lines = less.of(run.layers, signals)
+    for line in lines:
+        _warn(line)
+    recording = Recording(run.layers, signals, run.batches, lengths=run.lengths, outcomes=run.outcomes, kept=kept)
     states = None
     if initial_state is not None:
         states = given_states.read(initial_state, run.network.layers, recording.sequences, say=_warn)

@@ -27,7 +27,7 @@ _COLUMNS = (
     Column("std", "std", words.number, right=True),
     Column("low", "at lower bound", words.share, right=True),
     Column("high", "at upper bound", words.share, right=True),
-    Column("histogram", "histogram", words.sparkline),
+    Column("histogram", "histogram", words.sparkline, right=True),
 )
 
 
@@ -75,7 +75,6 @@ def over_time(
     order = tuple(chosen) or _liveliest(parts, count)
     rows = tuple(
         {
-            "over": "time",
             "layer": layer.name,
             "signal": signal,
             "sequence": sequence,
@@ -98,7 +97,7 @@ def _units(name: str, array: Stored, sequence: int, at: tuple[int, ...]) -> Arra
     """`[unit]`, of a histogram `[unit, bin]`."""
     if name == reductions.EDGES:
         return np.asarray(array)
-    values = np.asarray(array[sequence])[at]
+    values: Array = np.asarray(array[(sequence, *at)])
     units = values.ndim - (name == reductions.HISTOGRAM)
     return values if units else values[None]
 

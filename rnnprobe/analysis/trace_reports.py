@@ -6,21 +6,21 @@ Reports and the keys of their rows, in JSON as here. Steps have the numbers that
     layers        layer, cell, title, units (null where that is not known), space (a convolutional layer's extent, else
                   empty), direction, sequences, steps (of the longest), own_steps (whether they are not the input's),
                   stride (every so many of them were kept), kept_units (`0:16`; null where all were), signals
-    reduced       over (time or sequences), then a row for each unit: layer, signal, sequence (null over sequences),
-                  unit, count, the figures and the histogram that were recorded, as `rnnprobe.outputs.reductions` says,
-                  and edges
+    reduced       over time: layer, signal, sequence, unit, at, count, and what of mean, std, min, max, low, high,
+                  histogram and edges was recorded (`rnnprobe.outputs.reductions`)
     outputs       output, shape (sequences, steps of the longest where it has steps, …), steps (of the longest, or null)
-    units         layer (or an output of the model, whose signal is `output`), signal, sequence, unit (0 where a step is
+    units         layer (or an output of the model, whose signal is `output`), signal (over sequences `h mean` and the
+                  like), sequence (0 of what was reduced over sequences), unit (0 where a step is
                   one number), at (the place in the axes before the last; null where there is none, or where the
                   values are means over all places), start, stop and stride (steps; 0, 1 and 1 of an output without
                   steps), min, mean, max, variance, values, edges (the steps at which the values begin where each is the
                   mean of several steps, else null)
-    tokens        sequence, name, start, stop, stride, tokens (null where the input was no text); no row where no layer shown
-                  has the input's steps
+    tokens        sequence, name, start, stop, stride, tokens (null where the input was no text); no row where no layer
+                  shown has the input's steps, or where reductions were recorded
     signals       layer, signal, kind, shape (sequences, steps of the longest, what a step has), values (how many), nan
                   (how many of them), min, mean, max, saturated_min and saturated_max (shares of gate values near a
-                  bound of their activation, `rnnprobe.outputs.reductions.MARGIN`, or null), heat (rows of units, columns
-                  of time)
+                  bound of their activation, `rnnprobe.outputs.reductions.MARGIN`, or null), heat (rows of units,
+                  columns of time)
     outputs       of a run, output, shape, values, nan, min, mean, max
     verification  what was compared with the original, or why nothing was, as `Recording.verification`: status
                   (`verified`, `not verified`, `differs`), reason, and the figures of the comparison
@@ -92,12 +92,12 @@ def outputs(trace: Trace) -> Report:
 def kept(trace: Trace) -> list[str]:
     """What was kept of all that there was to record, where not all was; a line each."""
     parts = [f"one step in {trace.stride:,}"] if trace.stride > 1 else []
-    parts += [
-        f"of {name} the units {layer.attributes.get(layout.KEPT_UNITS)}"
-        for name, layer in trace.layers.items()
-        if layer.units is not None
-    ]
-    lines = [f"kept: {words.few(parts)}"] if parts else []
+    owners: dict[str, list[str]] = {}
+    for name, layer in trace.layers.items():
+        if layer.units is not None:
+            owners.setdefault(str(layer.attributes.get(layout.KEPT_UNITS)), []).append(name)
+    parts += [f"the units {units} of {words.few(names)}" for units, names in owners.items()]
+    lines = [f"kept: {'; '.join(parts)}"] if parts else []
     if trace.reduced_over:
         names = ", ".join(map(str, trace.attributes.get(layout.REDUCED, ())))
         lines.append(f"reduced over {trace.reduced_over}: {names}")

@@ -113,16 +113,16 @@ def profile(
         values = np.asarray(array[key], np.float64).reshape(steps, 1 if at else prod(space), units)
         tally.add(start, values[:, 0] if values.shape[1] == 1 else values.mean(axis=1))
     found = tally.profile(layer.name, signal, sequence)
-    steps = steps_of(trace, layer, sequence)
-    stop = min(steps.start + span.stop * steps.step, steps.stop)
+    there = steps_of(trace, layer, sequence)
+    stop = min(there.start + span.stop * there.step, there.stop)
     return replace(
         found,
-        start=steps.start + span.start * steps.step,
+        start=there.start + span.start * there.step,
         stop=stop,
-        edges=np.minimum(found.edges * steps.step + steps.start, stop),
+        edges=np.minimum(found.edges * there.step + there.start, stop),
         space=space,
         at=at,
-        stride=steps.step,
+        stride=there.step,
         numbers=layer.units if layer.units is not None and signal in layer.cut else found.numbers,
     )
 

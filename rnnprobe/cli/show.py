@@ -97,8 +97,9 @@ def command(
             name = _reduced(each, signal, trace)
             chosen = _units(each, name, each.reduced[name]["count"].shape[-1], unit, units, trace)
             reports.append(reduced_reports.over_time(each, name, number, chosen, count, place))
-        reports.append(trace_reports.verification(found.verification))
-        terminal.show(reports if as_json or not quiet else reports[2:-1], command="show", as_json=as_json)
+        if as_json:
+            reports.append(trace_reports.verification(found.verification))
+        terminal.show(reports if as_json or not quiet else reports[2:], command="show", as_json=as_json)
         return
     if found.reduced_over:
         drawn = {each.name: reduced_reports.shown(each, _reduced(each, signal, trace)) for each in layers}
@@ -123,7 +124,8 @@ def command(
         else:
             lines += views.over_steps(found, each, name, number, span, chosen, count, where, place)
     if as_json:
-        spelled = next((spans[each.name][:_JSON_COLUMNS] for each in layers if not each.own_time), None)
+        texts = () if found.reduced_over else layers
+        spelled = next((spans[each.name][:_JSON_COLUMNS] for each in texts if not each.own_time), None)
         reports += [trace_reports.tokens(found, number, spelled), trace_reports.verification(found.verification)]
     if as_json or not quiet:
         terminal.show(reports, command="show", as_json=as_json)

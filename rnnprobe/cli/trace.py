@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnnprobe.cli.keeping import keeps_less
 from rnnprobe.cli.options import (
     describes_cell,
     json_option,
@@ -22,6 +23,7 @@ from rnnprobe.cli.reading import Reading, reads_input, speaker
 from rnnprobe.recover import Overrides
 
 if TYPE_CHECKING:
+    from rnnprobe.analysis.keeping import Less
     from rnnprobe.proof import Compared
     from rnnprobe.types import Batch, Block, Entry, Layer, Recording
 
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     default=None,
     help="Compare with the original in the same run. [default: where a graph came along and is cheap to run]",
 )
+@keeps_less
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option("--compress", metavar="NAME", help="gzip, or gzip-1 … gzip-9: smaller and much slower.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
@@ -80,6 +83,7 @@ def command(
     engine: str | None,
     tensors: tuple[str, ...],
     verify: bool | None,
+    less: Less,
     dtype: str,
     compress: str | None,
     force: bool,
@@ -99,6 +103,7 @@ def command(
     Example:
       rnnprobe trace model.ckpt-85340 --input text.txt --vocab vocab.json -o trace.h5
       rnnprobe trace model.h5 --input x.npy --record all --layer lstm_1
+      rnnprobe trace model.h5 --input corpus.txt --reduce mean,std,histogram -o figures.h5
       rnnprobe trace model.pb --feed wav_data=speech.wav -o trace.h5
       rnnprobe trace model.ckpt --engine original --input x.npy --tensor 'rnn/while/*/alignments*'
     """
@@ -116,6 +121,7 @@ def command(
     place = outputs.check(output, force=force, sources=sources) if output is not None else None
     outputs.settings(dtype, compress)
     words, wants_output = recorded(record)
+    less.check(stored=output is not None or dry_run, outputs=wants_output)
     states = carry or initial_state is not None
     fed = feeds.read(reading.feed)
     ask = runs.Ask(engine, layer, own_input, wants_output, tensors, fed, bool(reading.inputs), states)
@@ -131,7 +137,10 @@ def command(
         say_assumptions(run.network)
     signals = run.signals(words)
     attributes = provenance(checkpoint, reading) | ({} if run.probe is None else {"engine": "original"})
-    recording = Recording(run.layers, signals, run.batches, attributes, {}, run.lengths, run.outcomes)
+    kept, lines = less.of(run.layers, signals)
+    if not quiet:
+        say(lines)
+    recording = Recording(run.layers, signals, run.batches, attributes, {}, run.lengths, run.outcomes, kept)
     given = _states(initial_state, run.network.layers, recording.sequences, quiet)
     if dry_run:
         run.close()

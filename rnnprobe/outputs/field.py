@@ -96,9 +96,16 @@ def timeless(recording: Recording) -> bool:
     return bool(recording.kept.reduced) and recording.kept.over == "time"
 
 
-def kept_times(recording: Recording, name: str, steps: int, first: int = 0) -> tuple[Field, ...]:
-    """The numbers of the steps kept of so many, where they are not all."""
-    if recording.kept.stride == 1:
+def kept_times(recording: Recording, name: str = "time", steps: int | None = None) -> tuple[Field, ...]:
+    """The numbers of the steps that are kept, where they are not all.
+
+    Args:
+        recording: what is recorded.
+        name: of the axis.
+        steps: how many there were; None: those of the input, by the numbers that they have there.
+    """
+    if recording.kept.stride == 1 or timeless(recording):
         return ()
-    numbers = first + np.arange(0, steps, recording.kept.stride)
+    first = int(recording.attributes.get(layout.FIRST_STEP, 0)) if steps is None else 0
+    numbers = first + np.arange(0, recording.steps if steps is None else steps, recording.kept.stride)
     return (Field(name, (name,), numbers.shape, "int64", known=numbers),)

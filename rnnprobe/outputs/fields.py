@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnprobe.outputs import layout
-from rnnprobe.outputs.field import Field, Group, Key, kept_times, lengths_field, timeless
+from rnnprobe.outputs.field import Field, Group, Key, kept_times, lengths_field
 from rnnprobe.outputs.layer_fields import dimensions, layer_fields, space_axes
 from rnnprobe.types import Batch, Outcome, Recording
 from rnnprobe.types.run import lengths_of
@@ -26,7 +26,6 @@ __all__ = [
     "groups",
     "layer_fields",
     "output_field",
-    "time",
     "tokens",
     "value_sizes",
     "values_size",
@@ -52,12 +51,6 @@ def groups(recording: Recording, dtype: str) -> tuple[Group, ...]:
     return (*_inputs(recording), *layers, *([_outputs(recording, dtype)] if recording.outcomes else ()))
 
 
-def time(recording: Recording) -> tuple[Field, ...]:
-    """What lies at the root: the numbers of the steps kept of the input, where they are not all."""
-    first = int(recording.attributes.get(layout.FIRST_STEP, 0))
-    return () if timeless(recording) else kept_times(recording, "time", recording.steps, first)
-
-
 def _step(recording: Recording, rank: int) -> tuple[str, ...]:
     """The axes of a step of an input or output."""
     if not rank:
@@ -74,7 +67,7 @@ def _inputs(recording: Recording) -> Iterator[Group]:
         layout.INPUTS,
         (
             *(
-                [_given(recording, recording.batches, lengths, recording.steps)]
+                [*kept_times(recording), _given(recording, recording.batches, lengths, recording.steps)]
                 if layout.given(recording.batches) and whole
                 else ()
             ),
@@ -94,7 +87,7 @@ def _inputs(recording: Recording) -> Iterator[Group]:
             lengths_field(layout.LENGTHS, own),
             *([Field("tokens", ("token",), (len(vocabulary),), "string", known=vocabulary)] if vocabulary else ()),
         )
-        times = () if shared else kept_times(recording, f"{part}_time", steps)
+        times = kept_times(recording) if shared else kept_times(recording, f"{part}_time", steps)
         renamed = (*times, *(_prefixed(one, part, shared) for one in fields))
         yield Group(f"{layout.INPUTS}/{part}", renamed, {"name": layout.storable(name)})
 
@@ -138,7 +131,8 @@ def tokens(batches: Sequence[Batch]) -> tuple[str, ...]:
 
 def _outputs(recording: Recording, dtype: str) -> Group:
     parts = layout.flat(outcome.name for outcome in recording.outcomes)
-    fields = tuple(one for outcome in recording.outcomes for one in _output(recording, outcome, parts, dtype))
+    every = [one for outcome in recording.outcomes for one in _output(recording, outcome, parts, dtype)]
+    fields = tuple({one.name: one for one in every}.values())  # several may have the same steps
     names = [layout.storable(outcome.name) for outcome in recording.outcomes]
     return Group(layout.OUTPUTS, fields, {"names": names, "arrays": list(parts.values())})
 
@@ -152,7 +146,7 @@ def _output(recording: Recording, one: Outcome, parts: Mapping[str, str], dtype:
     shared = steps == recording.steps and np.array_equal(one.lengths, lengths_of(recording.batches))
     extent, kept = (recording.sequences, recording.kept.steps(steps)), recording.kept.steps(one.lengths)
     values = Field(part, ("sequence", "time", *axes), (*extent, *one.shape), dtype, lengths=kept)
-    times = () if shared else kept_times(recording, f"{part}_time", steps)
+    times = kept_times(recording) if shared else kept_times(recording, f"{part}_time", steps)
     return (*times, _prefixed(values, part, shared), lengths_field(f"{part}_{layout.LENGTHS}", one.lengths))
 
 

@@ -90,13 +90,9 @@ def _create(
     """Every group and array, with its attributes and what is known beforehand; the arrays by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
-    numbered = [field.name for field in fields.time(recording)]
-    for name, size in (("sequence", recording.sequences), ("time", recording.steps)):
-        if name not in numbered:
-            scales[name] = _scale(file, name, size)
+    for name, size in (("sequence", recording.sequences), ("time", recording.kept.steps(recording.steps))):
+        scales[name] = _scale(file, name, size)
     shaper = _Chunks(recording, [one for group in groups for one in group.fields])
-    for field in fields.time(recording):
-        _array(file, field, scales, settings, shaper)
     arrays = {}
     for group in groups:
         here = _group(file, group.path)

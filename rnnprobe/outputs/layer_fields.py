@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from rnnprobe.cells.layers import signal_shapes, signals
 from rnnprobe.cells.shapes import formulas
 from rnnprobe.outputs import layout, reductions
-from rnnprobe.outputs.field import Field, kept_times, lengths_field, timeless
+from rnnprobe.outputs.field import Field, kept_times, lengths_field
 from rnnprobe.types import Layer, Recording
 
 
@@ -49,9 +49,9 @@ def layer_fields(recording: Recording, layer: Layer, dtype: str) -> tuple[Field,
 def _kept_axes(recording: Recording, layer: Layer) -> tuple[Field, ...]:
     """The numbers of the steps and units of a layer, where not all were kept."""
     units = recording.kept.units.get(layer.name)
-    own_time = layer.name in recording.lengths and not timeless(recording)
+    own_steps = recording.steps_of(layer.name) if layer.name in recording.lengths else None
     return (
-        *(kept_times(recording, "time", recording.steps_of(layer.name)) if own_time else ()),
+        *kept_times(recording, "time", own_steps),
         *([] if units is None else [Field("unit", ("unit",), units.shape, "int64", known=units)]),
     )
 

@@ -65,7 +65,7 @@ def layer(source: Source, group: str, lengths: NDArray[np.int64], steps: int) ->
     units, cut = _units(source, group, attributes, own)
     for name, grid in (*held.signals.items(), *held.initial.items(), *held.final.items()):
         if units is not None and name in cut and grid.shape[-1:] != units.shape:
-            raise source.damaged(f"{grid.name} is {grid.words}, expected {len(units)} units")
+            raise source.damaged(f"{grid.name} is {grid.words}, expected {len(units)} at the end, as {group}/unit says")
     return LayerTrace(
         source.name(group),
         attributes,

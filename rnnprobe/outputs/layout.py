@@ -40,7 +40,7 @@ has the timelines, spaces, inputs and outputs above. Version 3 has what an origi
 Version 4 has less than all of it (`rnnprobe.types.Kept`), named as in version 3:
 
     stride               the root's attribute: every so many steps were kept, also of the inputs and outputs. Lengths
-                         stay those of the input; `time` holds the numbers of the steps
+                         stay those of the input; in each group `time` holds the numbers of the steps
     kept_units           of a layer, the numbers of the units kept, in words; `unit` holds them as numbers. The
                          attribute `cut` lists the signals and states that they were cut from, which are those that had
                          the axis `unit`; initial and final states are cut alike. What is of another width is whole

@@ -26,7 +26,7 @@ class Moments:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.count = np.zeros(shape, np.int64)
         self.least, self.most = np.full(shape, np.inf), np.full(shape, -np.inf)
-        self._mean, self._squares = np.zeros(shape), np.zeros(shape)
+        self._total, self._squares = np.zeros(shape), np.zeros(shape)
 
     def add(self, values: Array, present: Array, axis: int = 0, at: slice = slice(None)) -> None:
         """Adds values.
@@ -40,34 +40,34 @@ class Moments:
         count = present.sum(axis=axis, dtype=np.int64)
         clean = np.where(present, values, 0.0).astype(np.float64, copy=False)
         with np.errstate(invalid="ignore", over="ignore"):
-            mean = clean.sum(axis=axis) / np.maximum(count, 1)
-            apart = np.where(present, clean - np.expand_dims(mean, axis), 0.0)
-            squares = np.square(apart).sum(axis=axis)
-            self._merge(count, mean, squares, at)
+            total = clean.sum(axis=axis)
+            apart = np.where(present, clean - np.expand_dims(total / np.maximum(count, 1), axis), 0.0)
+            self._squares[at] += np.square(apart).sum(axis=axis) + self._between(count, total, at)
+            self._total[at] += total
         self.count[at] += count
         self.least[at] = np.minimum(self.least[at], np.where(present, values, np.inf).min(axis=axis, initial=np.inf))
         self.most[at] = np.maximum(self.most[at], np.where(present, values, -np.inf).max(axis=axis, initial=-np.inf))
 
-    def _merge(self, count: Array, mean: Array, squares: Array, at: slice) -> None:
-        """Before `count` is."""
-        before, some = self.count[at], count > 0
-        share = count / np.maximum(before + count, 1)
-        apart = np.where(before > 0, mean - self._mean[at], 0.0)
-        merged = np.where(before > 0, self._mean[at] + apart * share, mean)
-        self._mean[at] = np.where(some, merged, self._mean[at])
-        more = squares + np.square(apart) * before * share
-        self._squares[at] += np.where(some, more, 0.0)
+    def _between(self, count: Array, total: Array, at: slice) -> Array:
+        """What the squares grow by since the means of two parts are apart: those that came, and those that come."""
+        before = self.count[at]
+        both = (before > 0) & (count > 0)
+        apart = total / np.maximum(count, 1) - self._total[at] / np.maximum(before, 1)
+        return np.where(both, np.square(apart) * before * (count / np.maximum(before + count, 1)), 0.0)
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """NaN where nothing came."""
-        return np.where(self.count > 0, self._mean, np.nan)
+        return self._each(self._total)
 
     @property
     def variance(self) -> NDArray[np.float64]:
         """The squares divided by the count; NaN where nothing came."""
+        return self._each(self._squares)
+
+    def _each(self, total: NDArray[np.float64]) -> NDArray[np.float64]:
         nothing: NDArray[np.float64] = np.full(self.count.shape, np.nan)
-        return np.divide(self._squares, self.count, out=nothing, where=self.count > 0)
+        return np.divide(total, self.count, out=nothing, where=self.count > 0)
 
     @property
     def min(self) -> NDArray[np.float64]:

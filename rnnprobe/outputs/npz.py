@@ -109,8 +109,6 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
             for group in groups:
                 if group.attributes:
                     members.add_json(f"{group.path}/attributes", group.attributes)
-            for field in fields.time(recording):
-                members.add(field.name, np.asarray(field.known))
             for (path, name), values in known.items():
                 members.add(f"{path}/{name}", values)
             for (path, name), (field, _) in sink.steps.items():

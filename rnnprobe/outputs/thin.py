@@ -1,4 +1,4 @@
-"""The steps and units of a block that are kept."""
+"""The steps and units of a block that are kept, and those that a trace was made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from rnnprobe.outputs import layout
-from rnnprobe.types import Array, Block, Recording
+from rnnprobe.outputs.trace import Trace
+from rnnprobe.types import Array, Block, Kept, Recording
+
+
+def kept(trace: Trace) -> Kept:
+    """The steps and units that a trace holds."""
+    return Kept(trace.stride, {name: layer.units for name, layer in trace.layers.items() if layer.units is not None})
 
 
 def thinned(block: Block, recording: Recording) -> Block:

@@ -172,10 +172,13 @@ def _title(trace: Trace, found: Profile, measure: Scale, unit: int | None = None
     from rich.text import Text
 
     name = trace.names[found.sequence]
+    whose = f"sequence {found.sequence}" + ("" if name == str(found.sequence) else f" ({plain(name)})")
+    if trace.reduced_over:
+        whose = f"over {words.counted(len(trace.lengths), 'sequence')}"
     every = f":{found.stride}" if found.stride > 1 else ""
     parts = [
         found.signal if unit is None else f"{found.signal} of unit {unit}",
-        f"sequence {found.sequence}" + ("" if name == str(found.sequence) else f" ({plain(name)})"),
+        whose,
         *([f"steps {found.start}:{found.stop}{every}"] if steps else []),
     ]
     if found.space:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -160,6 +161,15 @@ def blocks(what: Recording, arrays: Mapping[str, Mapping[str, Array]], stretch: 
                 yield from _stretches(what, arrays, batch, together, steps, stretch)
         if what.outcomes:
             yield Block(batch, 0, {}, outcomes={one.name: _cut(one, arrays, rows) for one in what.outcomes})
+
+
+def interleaved(found: Iterable[Block]) -> Iterator[Block]:
+    """The same blocks, those of every batch in turn."""
+    batches: dict[int, list[Block]] = {}
+    for block in found:
+        batches.setdefault(block.batch.first, []).append(block)
+    for together in zip_longest(*batches.values()):
+        yield from (block for block in together if block is not None)
 
 
 def _cut(one: Outcome, arrays: Mapping[str, Mapping[str, Array]], rows: Array) -> Array:
