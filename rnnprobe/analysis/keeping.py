@@ -139,19 +139,15 @@ def _asked(given: Units) -> Iterator[tuple[str | None, Numbers]]:
         yield from given.items()
         return
     several: Sequence[str | int] = [given] if isinstance(given, str | int) else given
-    texts = [one for one in several if isinstance(one, str)]
-    if len(texts) < len(several):
-        yield None, [int(one) for one in several]
-        return
     bare = []
-    for text in texts:
+    for text in map(str, several):
         pattern, equals, numbers = text.rpartition("=")
         if equals:
             yield pattern, numbers
         else:
             bare.append(text)
-    if bare:
-        yield None, ",".join(bare)
+    if bare or not several:
+        yield None, ",".join(bare) if bare else []
 
 
 def _numbers(layer: str, given: Numbers, size: int) -> NDArray[np.int64]:

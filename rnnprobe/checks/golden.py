@@ -105,14 +105,12 @@ def _unlike(run: runs.Run, trace: Trace) -> str:
         if name not in layers:
             return f"{name} does not run on this input"
         shapes = signal_shapes(layers[name])
-        if layer.units is not None and int(layer.units.max(initial=0)) >= layers[name].sizes.get("units", 0):
-            return f"{name} has no unit {int(layer.units.max())}"
         for signal, stored in layer.signals.items():
             if signal not in shapes:
                 return f"{name} has no {signal}"
-            expected = (*shapes[signal][:-1], len(layer.numbers(signal, 0))) if signal in layer.cut else shapes[signal]
-            if stored.shape[2:] != expected:
-                return f"{name} {signal} has {list(shapes[signal])} a step, and {list(stored.shape[2:])} in the trace"
+            was = (*stored.shape[2:-1], layer.attributes["units"]) if signal in layer.cut else stored.shape[2:]
+            if was != shapes[signal]:
+                return f"{name} {signal} has {list(shapes[signal])} a step, and {list(was)} in the trace"
     missing = set(trace.outputs) - {outcome.name for outcome in run.outcomes}
     return f"the model has no output {min(missing)}" if missing else ""
 

@@ -77,7 +77,7 @@ def _reduced(
             shape: tuple[int, ...] = (extent, *within[signal.name])
             if part.kind == "edges":
                 ends = part.edges
-                yield Field(name + part.name, (f"{own}_edge",), (len(ends),), dtype, known=ends, signal=whose)
+                yield Field(name + part.name, (f"{own}_edge",), (len(ends),), dtype, known=ends)
                 continue
             if len(part.edges):
                 called, shape = (*called, f"{own}_bin"), (*shape, len(part.edges) - 1)

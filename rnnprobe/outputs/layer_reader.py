@@ -151,6 +151,7 @@ def _units(
     if grid is None or len(grid.shape) != 1 or grid.dtype.kind not in "iu":
         raise source.damaged(f"{group}/unit is {grid.words if grid else 'missing'}, expected the numbers of the units")
     numbers = grid.whole().astype(np.int64)
-    if (np.diff(numbers, prepend=-1) < 1).any():
-        raise source.damaged(f"{group}/unit is not ascending")
+    size = attributes.get("units")
+    if not isinstance(size, int) or (np.diff(numbers, prepend=-1, append=size) < 1).any():
+        raise source.damaged(f"{group}/unit is not ascending, or beyond the layer's {size} units")
     return numbers, frozenset(texts(attributes.get(layout.CUT)))
