@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnnprobe.cells.layers import signals
 from rnnprobe.outputs import reductions
-from rnnprobe.outputs.moments import Moments
+from rnnprobe.outputs.moments import Moments, tally
 from rnnprobe.outputs.reductions import Part
 from rnnprobe.types import Array, Batch, Block, Layer, Recording
 
 _Key: TypeAlias = tuple[str, int | None]
+_STRETCH = 1 << 17
+"""Values that are reduced at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +113,33 @@ class _Running:
     def __init__(self, parts: tuple[Part, ...], limits: tuple[float, float] | None, shape: tuple[int, ...]) -> None:
         self._parts = parts
         self._limits = limits
-        self._moments = Moments(shape)
         names = {part.name for part in parts}
+        self._moments = Moments(shape, names)
         self._near = (np.zeros(shape, np.int64), np.zeros(shape, np.int64)) if "low" in names else ()
-        self._edges = next((part.edges for part in parts if len(part.edges)), None)
-        self._bins = np.zeros((*shape, 0 if self._edges is None else len(self._edges) - 1), np.int64)
+        self._edges = next((part.edges[1:-1] for part in parts if len(part.edges)), np.zeros(0))
+        self._reached = np.zeros((len(self._edges), *shape), np.int64)
 
     def add(self, values: Array, inside: Array, axis: int, at: slice) -> None:
         """Adds `values` `[time, batch, …]` along one of these axes; those of `inside` `[time, batch]` count."""
-        present = inside.reshape(*inside.shape, *(1,) * (values.ndim - 2)) & ~np.isnan(values)
-        self._moments.add(values, present, axis, at)
+        # a stretch at a time, so that what is made of it stays in the processor's cache
+        stretch = max(1, _STRETCH * len(values) // max(1, values.size))
+        for start in range(0, len(values), stretch):
+            part = slice(start, min(start + stretch, len(values)))
+            rows = at if axis == 0 else slice(at.start + part.start, at.start + part.stop)
+            self._add(values[part], inside[part], axis, rows)
+
+    def _add(self, values: Array, inside: Array, axis: int, at: slice) -> None:
+        present = ~np.isnan(values)
+        if not inside.all():
+            present &= inside.reshape(*inside.shape, *(1,) * (values.ndim - 2))
+        every = bool(present.all())
+        self._moments.add(values, None if every else present, axis, at)
         if self._near and self._limits is not None:
             for total, close in zip(self._near, reductions.near(values, self._limits), strict=True):
-                total[at] += (close & present).sum(axis=axis)
-        if self._edges is not None:
-            self._bins[at] += _counted(values, present, axis, self._edges)
+                total[at] += tally(close if every else close & present, axis)
+        for edge, reached in zip(self._edges, self._reached, strict=True):
+            above = values >= _least(edge, values.dtype)
+            reached[at] += tally(above if every else above & present, axis)
 
     def found(self) -> Iterator[tuple[str, Array]]:
         """The arrays by name."""
@@ -145,17 +159,14 @@ class _Running:
                 case "low" | "high":
                     yield part.name, _share(self._near[part.name == "high"], moments.count)
                 case reductions.HISTOGRAM:
-                    yield part.name, self._bins
+                    ends = (moments.count[None], self._reached, np.zeros_like(moments.count)[None])
+                    yield part.name, np.moveaxis(-np.diff(np.concatenate(ends), axis=0), 0, -1)
 
 
-def _counted(values: Array, present: Array, axis: int, edges: Array) -> Array:
-    """A histogram along an axis, `[…, bin]`."""
-    bins = len(edges) - 1
-    places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
-    shape = values.shape[:axis] + values.shape[axis + 1 :]
-    cells = np.expand_dims(np.arange(np.prod(shape, dtype=np.int64)).reshape(shape), axis) * bins + places
-    found = np.bincount(cells[present], minlength=int(np.prod(shape, dtype=np.int64)) * bins)
-    return found.reshape(*shape, bins)
+def _least(edge: float, dtype: np.dtype[Any]) -> Any:
+    """The least value of a dtype that is not below an edge: comparing with that converts nothing."""
+    found = dtype.type(edge)
+    return found if float(found) >= edge else np.nextafter(found, dtype.type(np.inf))
 
 
 def _share(part: Array, count: Array) -> Array:
