@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from rnnprobe.analysis import words
+from rnnprobe.analysis.trace_statistics import check_place
+from rnnprobe.errors import BadInput
 from rnnprobe.inputs.found import Grid
 from rnnprobe.outputs import reductions
 from rnnprobe.outputs.lazy import Lazy, Stored
-from rnnprobe.outputs.trace import LayerTrace
+from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array, Column, Report
 
 _SHOWN = ("mean", "max", "min", "std", "low", "high", reductions.COUNT)
@@ -55,22 +57,48 @@ def shown(layer: LayerTrace, signal: str) -> str:
     return next((f"{signal} {part}" for part in _SHOWN if part in parts), signal)
 
 
+def width(layer: LayerTrace, signal: str) -> int:
+    """How many units were reduced of a signal over time: 1 where a step is one number."""
+    shape = layer.reduced[signal][reductions.COUNT].shape
+    return shape[-1] if len(shape) > 1 else 1
+
+
 def over_time(
-    layer: LayerTrace, signal: str, sequence: int, chosen: Sequence[int], count: int, at: tuple[int, ...] = ()
+    trace: Trace,
+    layer: LayerTrace,
+    signal: str,
+    sequence: int,
+    chosen: Sequence[int],
+    count: int,
+    at: tuple[int, ...] = (),
 ) -> Report:
     """A row for each unit of a sequence.
 
     Args:
-        layer: reduced over time.
+        trace: reduced over time.
+        layer: of it.
         signal: which one.
         sequence: its number.
         chosen: the places of the units; none: the `count` that vary most.
         count: see there.
-        at: of a step with more axes than one, the place; the reductions of several can't be put together.
+        at: of a step with more axes than one, the place.
+
+    Raises:
+        BadInput: there is no such place; or none was given where there are several, whose figures can't be put
+            together.
     """
+    space = layer.reduced[signal][reductions.COUNT].shape[1:-1]
+    check_place(trace, layer, space, at)
+    if space and not at:
+        extent = " × ".join(map(str, space))
+        raise BadInput(
+            f"{signal} of {layer.name} was reduced at each of {extent} places",
+            path=trace.path,
+            hint="name one: --at " + ",".join("0" for _ in space),
+        )
     parts = {name: _units(name, array, sequence, at) for name, array in layer.reduced[signal].items()}
     edges = parts.pop(reductions.EDGES, None)
-    size = len(parts[reductions.COUNT])
+    size = width(layer, signal)
     numbers = layer.numbers(signal, size)
     order = tuple(chosen) or _liveliest(parts, count)
     rows = tuple(

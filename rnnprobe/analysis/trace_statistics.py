@@ -96,14 +96,7 @@ def profile(
         )
     array = layer.signals[signal]
     space, units = array.shape[2:-1], width(array)
-    if at and (len(at) != len(space) or any(not 0 <= place < size for place, size in zip(at, space, strict=True))):
-        raise BadInput(
-            f"{layer.name} has no place {','.join(map(str, at))}",
-            path=trace.path,
-            hint=f"its steps extend over {' × '.join(map(str, space))}"
-            if space
-            else "its steps do not extend in space",
-        )
+    check_place(trace, layer, space, at)
     stretches = max(1, min(columns, len(span)))
     tally = _Tally(units, span.start + np.arange(stretches + 1) * len(span) // stretches)
     stretch = max(1, _STRETCH // max(1, units if at else prod(array.shape[2:])))
@@ -125,6 +118,17 @@ def profile(
         stride=there.step,
         numbers=layer.units if layer.units is not None and signal in layer.cut else found.numbers,
     )
+
+
+def check_place(trace: Trace, layer: LayerTrace, space: tuple[int, ...], at: tuple[int, ...]) -> None:
+    """Refuses a place that is not within a step; nothing means all of it."""
+    if at and (len(at) != len(space) or any(not 0 <= place < size for place, size in zip(at, space, strict=True))):
+        extent = " × ".join(map(str, space))
+        raise BadInput(
+            f"{layer.name} has no place {','.join(map(str, at))}",
+            path=trace.path,
+            hint=f"its steps extend over {extent}" if space else "its steps do not extend in space",
+        )
 
 
 def width(array: Stored) -> int:

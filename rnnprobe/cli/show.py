@@ -85,8 +85,7 @@ def command(
     if output and (layer or signal):
         raise BadInput("--output shows no layers", path=trace, hint="leave --layer and --signal out")
     found = outputs.load(trace)
-    if found.reduced_over and output:
-        raise BadInput("holds reductions, and none of the model's outputs", path=trace, hint="leave --output out")
+    _check_reduced(found, output, steps, sequence)
     layers = trace_statistics.outputs(found, output) if output else _recording(found, layer, signal)
     number = _sequence(found, sequence)
     place = _place(at, trace)
@@ -95,8 +94,8 @@ def command(
     if found.reduced_over == "time":
         for each in layers:
             name = _reduced(each, signal, trace)
-            chosen = _units(each, name, each.reduced[name]["count"].shape[-1], unit, units, trace)
-            reports.append(reduced_reports.over_time(each, name, number, chosen, count, place))
+            chosen = _units(each, name, reduced_reports.width(each, name), unit, units, trace)
+            reports.append(reduced_reports.over_time(found, each, name, number, chosen, count, place))
         if as_json:
             reports.append(trace_reports.verification(found.verification))
         terminal.show(reports if as_json or not quiet else reports[2:], command="show", as_json=as_json)
@@ -148,6 +147,15 @@ def _span(trace: Trace, layer: LayerTrace, sequence: int, steps: str | None) -> 
             hint=f"one step in {there.step} was, from {there.start} on",
         )
     return range(start, stop)
+
+
+def _check_reduced(trace: Trace, output: tuple[str, ...], steps: str | None, sequence: str) -> None:
+    """Refuses to show of reductions what is not in them."""
+    if trace.reduced_over and output:
+        raise BadInput("holds reductions, and none of the model's outputs", path=trace.path, hint="leave --output out")
+    given, option = (steps is not None, "--steps") if trace.reduced_over == "time" else (sequence != "0", "--sequence")
+    if trace.reduced_over and given:
+        raise BadInput(f"is reduced over {trace.reduced_over}", path=trace.path, hint=f"leave {option} out")
 
 
 def _reduced(layer: LayerTrace, signal: str | None, path: Path) -> str:

@@ -49,7 +49,8 @@ class Moments:
                 total = clean.sum(axis=axis, dtype=np.float64)
             if "std" in self._wanted:
                 mean = np.expand_dims(total / np.maximum(count, 1), axis)
-                apart = np.subtract(clean, mean, dtype=np.float64)
+                apart = clean.astype(np.float64)
+                apart -= mean
                 if present is not None:
                     apart[~present] = 0.0
                 self._squares[at] += np.square(apart, out=apart).sum(axis=axis) + self._between(count, total, at)

@@ -20,7 +20,7 @@ from rnnprobe.outputs.reductions import Part
 from rnnprobe.types import Array, Batch, Block, Layer, Recording
 
 _Key: TypeAlias = tuple[str, int | None]
-_STRETCH = 1 << 17
+_STRETCH = 1 << 18
 """Values that are reduced at a time."""
 
 

@@ -163,6 +163,17 @@ def blocks(what: Recording, arrays: Mapping[str, Mapping[str, Array]], stretch: 
             yield Block(batch, 0, {}, outcomes={one.name: _cut(one, arrays, rows) for one in what.outcomes})
 
 
+def scattered(what: Recording, order: Sequence[int]) -> Recording:
+    """The same batches, of sequences that do not follow each other: `order` are their numbers, one after another."""
+    batches, start = [], 0
+    for batch in what.batches:
+        rows = np.sort(np.array(order[start : start + len(batch.rows)], np.int64))
+        beside = {name: replace(other, rows=rows) for name, other in batch.beside.items()}
+        batches.append(replace(batch, rows=rows, beside=beside))
+        start += len(rows)
+    return replace(what, batches=tuple(batches))
+
+
 def interleaved(found: Iterable[Block]) -> Iterator[Block]:
     """The same blocks, those of every batch in turn."""
     batches: dict[int, list[Block]] = {}

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from rnnprobe import outputs
 from rnnprobe.cells.layers import signals
 from rnnprobe.errors import BadInput
-from rnnprobe.outputs import Trace, reductions
+from rnnprobe.outputs import Trace, reductions, thin
 from rnnprobe.outputs.fields import value_sizes, values_size
 from rnnprobe.outputs.layout import per_unit
 from rnnprobe.outputs.moments import Moments
+from rnnprobe.outputs.reducing import Reducer
 from rnnprobe.types import Array, Kept, Recording
-from tests.outputs.recordings import blocks, foreign, interleaved, layer, recording, whole
+from tests.outputs.recordings import blocks, foreign, interleaved, layer, recording, scattered, whole
 from tests.outputs.test_files import Arrays, each_output
 from tests.outputs.test_thin import LAYERS, thinned
 
@@ -90,7 +91,7 @@ def reduced(draw: st.DrawFn) -> tuple[Recording, Arrays]:
         names.append("mean")
     units = {"rnn/a": np.array([1, 3]), "conv": np.array([0, 2])} if draw(st.booleans()) else {}
     kept = Kept(draw(st.integers(1, 5)), units, tuple(names), draw(st.sampled_from(reductions.OVER)))
-    what = replace(what, kept=kept)
+    what = replace(scattered(what, draw(st.permutations(range(count)))), kept=kept)
     arrays = whole(what, draw(st.integers(0, 99)))
     for signal in ("i", "f"):  # steps that a mask skips
         arrays["rnn/a"][signal][draw(st.integers(0, count - 1)), 3:9] = np.nan
@@ -121,6 +122,16 @@ def test_what_is_reduced_is_read(output: outputs.Output, made: tuple[Recording, 
         assert trace.reduced_over == what.kept.over
         assert (trace.attributes["format_version"], set(trace.inputs)) == (4, {"lengths", "names"})
         assert trace.attributes["reduced"] == list(what.kept.reduced)
+
+
+def test_what_is_complete_is_let_go() -> None:
+    what = replace(recording([layer("a")], [[9, 5], [7], [2]], record=["h"]), kept=Kept(2, reduced=("mean",)))
+    reducer = Reducer(what)
+    given = list(interleaved(thin.thinned(block, what) for block in blocks(what, whole(what))))
+    found = [(number, one) for number, block in enumerate(given) for one in reducer.add(block)]
+    assert [(number, one.part, one.rows.tolist()) for number, one in found] == [
+        (number, part, rows) for number, rows in ((2, [3]), (4, [2]), (5, [0, 1])) for part in ("count", "mean")
+    ]
 
 
 def test_how_the_run_was_cut_is_rounding_alone() -> None:

@@ -19,7 +19,8 @@ from rnnprobe.outputs import Trace
 from rnnprobe.outputs.fields import groups, value_sizes, values_size
 from rnnprobe.outputs.layout import per_unit, spans
 from rnnprobe.types import Array, Kept, Layer, Recording
-from tests.outputs.recordings import blocks, interleaved, layer, outcome, recording, whole
+from rnnprobe.types.run import lengths_of
+from tests.outputs.recordings import blocks, interleaved, layer, outcome, recording, scattered, whole
 from tests.outputs.test_files import Arrays, each_output, recorded, same
 
 LAYERS = (
@@ -74,7 +75,7 @@ def thin(draw: st.DrawFn) -> Recording:
 
     units = {each.name: numbers(each) for each in LAYERS if draw(st.booleans())}
     stride = draw(st.integers(1 if units else 2, 30))
-    return replace(what, kept=Kept(stride, units))
+    return replace(scattered(what, draw(st.permutations(range(count)))), kept=Kept(stride, units))
 
 
 @each_output
@@ -102,8 +103,7 @@ def check(trace: Trace, what: Recording, arrays: Arrays) -> None:
     kept = what.kept
     same(recorded(trace), thinned(what, arrays))
     assert trace.stride == kept.stride
-    lengths = np.concatenate([batch.lengths for batch in what.batches])
-    assert trace.lengths.tolist() == lengths.tolist()
+    assert trace.lengths.tolist() == lengths_of(what.batches).tolist()
     for each in what.layers:
         found, units = trace.layers[each.name], kept.units.get(each.name)
         assert found.lengths.tolist() == what.lengths_of(each.name).tolist()
