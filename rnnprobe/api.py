@@ -21,6 +21,7 @@ from rnnprobe.types import Array, Layer, Network, OptionValue
 
 if TYPE_CHECKING:
     from rnnprobe.analysis.comparison import Comparison
+    from rnnprobe.analysis.keeping import Units
     from rnnprobe.outputs import Trace
 
 
@@ -82,6 +83,10 @@ def trace(
     tensors: str | Sequence[str] = (),
     feeds: Mapping[str, Any] | None = None,
     verify: bool = False,
+    stride: int = 1,
+    units: Units | None = None,
+    reduce: str | Sequence[str] = (),
+    over: str | None = None,
 ) -> Trace:
     """Runs the rebuilt layers, or the original graph, over sequences and returns what they did at each step, in memory.
 
@@ -103,12 +108,18 @@ def trace(
         tensors: names or patterns of the original graph's tensors to record at each step.
         feeds: placeholder of the original graph → what it is fed: an array, a number, or bytes.
         verify: compare with the original in the same run: `Trace.verification`.
+        stride: keep every so many steps.
+        units: keep these units: `"0:16"`, `[3, 17]`, or layer → these.
+        reduce: in place of the signals, these figures of them: `mean`, `std`, `min`, `max`, `histogram`, `saturation`:
+            `LayerTrace.reduced`.
+        over: what `reduce` goes over: `time` (by default), for each sequence; or `sequences`, for each step.
 
     Raises:
         BadInput: x, the lengths or the states don't fit the network; the message says what it takes.
         Refused: the original graph would have to run an operation that is not on the list.
     """
     from rnnprobe import outputs, runs
+    from rnnprobe.analysis.keeping import Less
 
     whole = _network(model)
     job = runs.Job(
@@ -123,7 +134,9 @@ def trace(
         tensors=_listed(tensors),
         feeds=feeds or {},
         verify=verify,
+        less=Less(stride, units, reduce, over),
     )
+    job.check()
     ready = runs.ready(job, whole, _warn)
     with outputs.collect(ready.recording) as sink:
         ready.record(sink)

@@ -2,8 +2,9 @@
 
 Reports and the keys of their rows, in JSON as here; bytes leave padding out:
 
-    forecast   layer, signal, shape (sequences, steps of the longest, what a step has: of a convolutional layer its
-               extent in space, then units), bytes
+    forecast   layer, signal (of reductions `h mean` and the like), shape (sequences, steps of the longest, what a step
+               has: of a convolutional layer its extent in space, then units; of reductions, sequences or steps first),
+               bytes
     outputs    output, shape (sequences, steps of the longest where it has steps, …), bytes
     time       seconds (of computing, on the machine where it was asked for), measured (the steps of batches and layers
                that were run to tell)
@@ -53,7 +54,8 @@ def _arrays(recording: Recording, dtype: str) -> tuple[Report, ...]:
     outputs = tuple(
         {"output": name, "shape": list(one.shape), "bytes": one.value_bytes} for name, one in results.items()
     )
-    columns = _PLAIN if all(len(row["shape"]) == 3 for row in rows) else _SIGNALS
+    plain = not recording.kept.reduced and all(len(row["shape"]) == 3 for row in rows)
+    columns = _PLAIN if plain else _SIGNALS
     notes = (f"{words.count(fields.values_size(recording, dtype))} bytes in all",)
     title = "What would be recorded"
     signals = Report("forecast", title, columns, rows, () if outputs else notes)

@@ -5,19 +5,22 @@ Reports and the keys of their rows, in JSON as here. Steps have the numbers that
 
     layers        layer, cell, title, units (null where that is not known), space (a convolutional layer's extent, else
                   empty), direction, sequences, steps (of the longest), own_steps (whether they are not the input's),
-                  signals
+                  stride (every so many of them were kept), kept_units (`0:16`; null where all were), signals
+    reduced       over time: layer, signal, sequence, unit, at, count, and what of mean, std, min, max, low, high,
+                  histogram and edges was recorded (`rnnprobe.outputs.reductions`)
     outputs       output, shape (sequences, steps of the longest where it has steps, …), steps (of the longest, or null)
-    units         layer (or an output of the model, whose signal is `output`), signal, sequence, unit (0 where a step is
+    units         layer (or an output of the model, whose signal is `output`), signal (over sequences `h mean` and the
+                  like), sequence (0 of what was reduced over sequences), unit (0 where a step is
                   one number), at (the place in the axes before the last; null where there is none, or where the
-                  values are means over all places), start and stop (steps; 0 and 1 of an output without steps), min,
-                  mean, max, variance, values, edges (the steps at which the values begin where each is the mean of
-                  several steps, else null)
-    tokens        sequence, name, start, stop, tokens (null where the input was no text); no row where no layer shown
-                  has the input's steps
+                  values are means over all places), start, stop and stride (steps; 0, 1 and 1 of an output without
+                  steps), min, mean, max, variance, values, edges (the steps at which the values begin where each is the
+                  mean of several steps, else null)
+    tokens        sequence, name, start, stop, stride, tokens (null where the input was no text); no row where no layer
+                  shown has the input's steps, or where reductions were recorded
     signals       layer, signal, kind, shape (sequences, steps of the longest, what a step has), values (how many), nan
                   (how many of them), min, mean, max, saturated_min and saturated_max (shares of gate values near a
-                  bound of their activation, `rnnprobe.outputs.summary.MARGIN`, or null), heat (rows of units, columns
-                  of time)
+                  bound of their activation, `rnnprobe.outputs.reductions.MARGIN`, or null), heat (rows of units,
+                  columns of time)
     outputs       of a run, output, shape, values, nan, min, mean, max
     verification  what was compared with the original, or why nothing was, as `Recording.verification`: status
                   (`verified`, `not verified`, `differs`), reason, and the figures of the comparison
@@ -30,6 +33,7 @@ from typing import Any
 
 from rnnprobe.analysis import words
 from rnnprobe.analysis.trace_statistics import Profile
+from rnnprobe.outputs import layout
 from rnnprobe.outputs.summary import OutcomeSummary, SignalSummary
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Column, Report
@@ -68,6 +72,7 @@ def layers(trace: Trace) -> Report:
     columns = (*_LAYERS[:3], _SPACE, *_LAYERS[3:]) if any(row["space"] for row in rows) else _LAYERS
     others = words.few([row["layer"] for row in rows if row["own_steps"]])
     notes = [f"the steps of {others} are not those of the input"] if others else []
+    notes += kept(trace)
     return Report("layers", "", columns, rows, (*origin, *status(trace.verification), *notes))
 
 
@@ -84,6 +89,21 @@ def outputs(trace: Trace) -> Report:
     return Report("outputs", "", _OUTPUTS, rows)
 
 
+def kept(trace: Trace) -> list[str]:
+    """What was kept of all that there was to record, where not all was; a line each."""
+    parts = [f"one step in {trace.stride:,}"] if trace.stride > 1 else []
+    owners: dict[str, list[str]] = {}
+    for name, layer in trace.layers.items():
+        if layer.units is not None:
+            owners.setdefault(str(layer.attributes.get(layout.KEPT_UNITS)), []).append(name)
+    parts += [f"the units {units} of {words.few(names)}" for units, names in owners.items()]
+    lines = [f"kept: {'; '.join(parts)}"] if parts else []
+    if trace.reduced_over:
+        names = ", ".join(map(str, trace.attributes.get(layout.REDUCED, ())))
+        lines.append(f"reduced over {trace.reduced_over}: {names}")
+    return lines
+
+
 def _layer(trace: Trace, layer: LayerTrace) -> dict[str, Any]:
     own = layer.attributes
     return {
@@ -96,7 +116,9 @@ def _layer(trace: Trace, layer: LayerTrace) -> dict[str, Any]:
         "sequences": int(trace.lengths.size),
         "steps": int(layer.lengths.max(initial=0)),
         "own_steps": layer.own_time,
-        "signals": list(layer.signals),
+        "stride": trace.stride,
+        "kept_units": own.get(layout.KEPT_UNITS),
+        "signals": list(layer.reduced or layer.signals),
     }
 
 
@@ -107,10 +129,11 @@ def units(found: Profile, chosen: Sequence[int]) -> Report:
             "layer": found.layer,
             "signal": found.signal,
             "sequence": found.sequence,
-            "unit": unit,
+            "unit": found.number(unit),
             "at": list(found.at) if found.at else None,
             "start": found.start,
             "stop": found.stop,
+            "stride": found.stride,
             "min": float(found.min[unit]),
             "mean": float(found.mean[unit]),
             "max": float(found.max[unit]),
@@ -132,8 +155,9 @@ def tokens(trace: Trace, sequence: int, span: range | None) -> Report:
     row: Mapping[str, Any] = {
         "sequence": sequence,
         "name": trace.names[sequence],
-        "start": trace.first_step + span.start,
-        "stop": trace.first_step + span.stop,
+        "start": trace.first_step + span.start * trace.stride,
+        "stop": trace.first_step + min(span.stop * trace.stride, int(trace.lengths[sequence])),
+        "stride": trace.stride,
         "tokens": None if found is None else list(found),
     }
     return Report("tokens", "", columns, (row,))

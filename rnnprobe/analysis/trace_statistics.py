@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -15,6 +15,7 @@ from rnnprobe.analysis.select import named
 from rnnprobe.errors import BadInput
 from rnnprobe.inputs.found import Grid
 from rnnprobe.outputs.lazy import Lazy, Stored
+from rnnprobe.outputs.moments import Moments
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array
 
@@ -38,6 +39,8 @@ class Profile:
         min, max, mean, variance: `[units]`, over all steps; NaN is left out.
         space: the axes of a step but the last, where there are more: a convolutional layer's extent in space.
         at: the place in them whose values these are; nothing: the means over all places.
+        stride: every so many of the steps were recorded.
+        numbers: `[units]`: the numbers of the units, where not all were recorded; else empty.
     """
 
     layer: str
@@ -53,11 +56,22 @@ class Profile:
     variance: Array
     space: tuple[int, ...] = ()
     at: tuple[int, ...] = ()
+    stride: int = 1
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def steps(self) -> range:
+        """The numbers of the steps that were recorded."""
+        return range(self.start, self.stop, self.stride)
 
     @property
     def binned(self) -> bool:
         """Whether a column holds more than one step."""
-        return bool(self.bins.shape[1] < self.stop - self.start)
+        return bool(self.bins.shape[1] < len(self.steps))
+
+    def number(self, unit: int) -> int:
+        """The number of the unit at a place of those recorded."""
+        return int(self.numbers[unit]) if self.numbers.size else unit
 
 
 def profile(
@@ -66,7 +80,7 @@ def profile(
     """One pass over the steps `span` of a sequence, in bounded memory.
 
     Args:
-        span: counted from the first step that was recorded.
+        span: counting the steps that were recorded.
         columns: how many stretches of time to average over, at most.
         at: of a signal whose steps have more axes than one, the place whose values are meant; without, the means over
             all places.
@@ -82,14 +96,7 @@ def profile(
         )
     array = layer.signals[signal]
     space, units = array.shape[2:-1], width(array)
-    if at and (len(at) != len(space) or any(not 0 <= place < size for place, size in zip(at, space, strict=True))):
-        raise BadInput(
-            f"{layer.name} has no place {','.join(map(str, at))}",
-            path=trace.path,
-            hint=f"its steps extend over {' × '.join(map(str, space))}"
-            if space
-            else "its steps do not extend in space",
-        )
+    check_place(trace, layer, space, at)
     stretches = max(1, min(columns, len(span)))
     tally = _Tally(units, span.start + np.arange(stretches + 1) * len(span) // stretches)
     stretch = max(1, _STRETCH // max(1, units if at else prod(array.shape[2:])))
@@ -99,10 +106,29 @@ def profile(
         values = np.asarray(array[key], np.float64).reshape(steps, 1 if at else prod(space), units)
         tally.add(start, values[:, 0] if values.shape[1] == 1 else values.mean(axis=1))
     found = tally.profile(layer.name, signal, sequence)
-    first = first_step(trace, layer)
+    there = steps_of(trace, layer, sequence)
+    stop = min(there.start + span.stop * there.step, there.stop)
     return replace(
-        found, start=found.start + first, stop=found.stop + first, edges=found.edges + first, space=space, at=at
+        found,
+        start=there.start + span.start * there.step,
+        stop=stop,
+        edges=np.minimum(found.edges * there.step + there.start, stop),
+        space=space,
+        at=at,
+        stride=there.step,
+        numbers=layer.units if layer.units is not None and signal in layer.cut else found.numbers,
     )
+
+
+def check_place(trace: Trace, layer: LayerTrace, space: tuple[int, ...], at: tuple[int, ...]) -> None:
+    """Refuses a place that is not within a step; nothing means all of it."""
+    if at and (len(at) != len(space) or any(not 0 <= place < size for place, size in zip(at, space, strict=True))):
+        extent = " × ".join(map(str, space))
+        raise BadInput(
+            f"{layer.name} has no place {','.join(map(str, at))}",
+            path=trace.path,
+            hint=f"its steps extend over {extent}" if space else "its steps do not extend in space",
+        )
 
 
 def width(array: Stored) -> int:
@@ -128,9 +154,10 @@ def _at_once(values: Stored, slices: tuple[slice, ...]) -> Array:
     return np.asarray(values[(slices[0], *slices[2:])])[:, None][:, slices[1]]
 
 
-def first_step(trace: Trace, layer: LayerTrace) -> int:
-    """The number of the first step of a layer that was recorded, in what it is a step of."""
-    return 0 if layer.own_time else trace.first_step
+def steps_of(trace: Trace, layer: LayerTrace, sequence: int) -> range:
+    """The numbers of the steps of a layer that were recorded, in what they are steps of."""
+    first = 0 if layer.own_time else trace.first_step
+    return range(first, first + int(layer.lengths[sequence]), trace.stride)
 
 
 class _Tally:
@@ -144,20 +171,12 @@ class _Tally:
     def __init__(self, units: int, edges: NDArray[np.int64]) -> None:
         self._edges = edges
         self._sums, self._counts = np.zeros((len(edges) - 1, units)), np.zeros((len(edges) - 1, units))
-        self._min, self._max = np.full(units, np.inf), np.full(units, -np.inf)
-        self._squares = np.zeros(units)
-        # Variances are taken about a value of the unit's own, so that nothing cancels.
-        self._shift = np.full(units, np.nan)
+        self._moments = Moments((units,))
 
     def add(self, start: int, values: NDArray[np.float64]) -> None:
         """Adds the steps from `start` on, `[time, units]`."""
         present = ~np.isnan(values)
-        self._min = np.minimum(self._min, values.min(axis=0, where=present, initial=np.inf))
-        self._max = np.maximum(self._max, values.max(axis=0, where=present, initial=-np.inf))
-        first = values[present.argmax(axis=0), np.arange(values.shape[1])]
-        self._shift = np.where(np.isnan(self._shift), first, self._shift)
-        with np.errstate(invalid="ignore", over="ignore"):
-            self._squares += np.square(values - self._shift).sum(axis=0, where=present)
+        self._moments.add(values, present)
         places = np.searchsorted(self._edges, np.arange(start, start + len(values)), side="right") - 1
         firsts = np.flatnonzero(np.diff(places, prepend=-1))
         with np.errstate(invalid="ignore"):
@@ -165,10 +184,6 @@ class _Tally:
         self._counts[places[firsts]] += np.add.reduceat(present, firsts, axis=0, dtype=np.int64)
 
     def profile(self, layer: str, signal: str, sequence: int) -> Profile:
-        total = self._counts.sum(axis=0)
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean = _ratio(self._sums.sum(axis=0), total)
-            variance = np.maximum(_ratio(self._squares, total) - np.square(mean - self._shift), 0.0)
         return Profile(
             layer,
             signal,
@@ -177,10 +192,10 @@ class _Tally:
             int(self._edges[-1]),
             self._edges,
             _ratio(self._sums, self._counts).T,
-            np.where(total > 0, self._min, np.nan),
-            np.where(total > 0, self._max, np.nan),
-            mean,
-            variance,
+            self._moments.min,
+            self._moments.max,
+            self._moments.mean,
+            self._moments.variance,
         )
 
 
@@ -190,8 +205,9 @@ def _ratio(a: Array, b: Array) -> Array:
 
 
 def liveliest(found: Profile, count: int) -> tuple[int, ...]:
-    """The units whose values vary most over the steps, the first of them most; over one step, the largest ones."""
-    single = found.stop - found.start == 1
+    """The places of the units whose values vary most over the steps, the first of them most; over one step, the
+    largest ones."""
+    single = len(found.steps) == 1
     order = np.argsort(-np.nan_to_num(np.abs(found.mean) if single else found.variance, nan=-1.0), kind="stable")
     return tuple(int(unit) for unit in order[:count])
 

@@ -6,7 +6,7 @@ that signal in the trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnprobe import inputs, outputs, runs
 from rnnprobe.analysis import words
-from rnnprobe.analysis.comparison import Comparer, Comparison, Kind
+from rnnprobe.analysis.comparison import Comparer, Comparison, Difference, Kind
 from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.checks.specification import GoldenSpec, Specification
 from rnnprobe.checks.verdict import Verdict
@@ -23,7 +23,8 @@ from rnnprobe.errors import BadInput
 from rnnprobe.inputs.file import locate
 from rnnprobe.outputs import Trace
 from rnnprobe.outputs.lazy import Stored
-from rnnprobe.types import Array, Batch, Block, Entry, Network
+from rnnprobe.outputs.thin import kept, thinned
+from rnnprobe.types import Array, Batch, Block, Entry, Network, Recording
 from rnnprobe.types.run import lengths_of
 
 TOLERANCE = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-9}
@@ -51,6 +52,12 @@ def _golden(network: Network, one: GoldenSpec, trace: Trace, folder: Path) -> It
     if lost:
         yield Verdict("golden", False, expected, "no such layer", one.level, one.key, lost[0])
         return
+    if trace.reduced_over:
+        raise BadInput(
+            f"holds reductions over {trace.reduced_over}, and a golden is compared step by step",
+            path=folder / one.trace,
+            hint="record it without --reduce; --stride and --units make a golden small",
+        )
     source: Any = _located(one.input, folder)
     for path in source.values() if isinstance(source, dict) else (source,):
         locate(path)
@@ -80,7 +87,7 @@ def _golden(network: Network, one: GoldenSpec, trace: Trace, folder: Path) -> It
         problem = problem if found is None else found.missing[0]
         yield Verdict("golden", False, expected, problem, one.level, one.key)
         return
-    yield _verdict(one, expected, trace.names, found)
+    yield _verdict(one, expected, trace, found)
 
 
 def _located(given: str | Mapping[str, str], folder: Path) -> str | dict[str, str]:
@@ -103,8 +110,9 @@ def _unlike(run: runs.Run, trace: Trace) -> str:
         for signal, stored in layer.signals.items():
             if signal not in shapes:
                 return f"{name} has no {signal}"
-            if stored.shape[2:] != shapes[signal]:
-                return f"{name} {signal} has {list(shapes[signal])} a step, and {list(stored.shape[2:])} in the trace"
+            was = (*stored.shape[2:-1], layer.attributes["units"]) if signal in layer.cut else stored.shape[2:]
+            if was != shapes[signal]:
+                return f"{name} {signal} has {list(shapes[signal])} a step, and {list(was)} in the trace"
     missing = set(trace.outputs) - {outcome.name for outcome in run.outcomes}
     return f"the model has no output {min(missing)}" if missing else ""
 
@@ -124,9 +132,10 @@ def _compared(run: runs.Run, one: GoldenSpec, trace: Trace) -> Comparison:
     }
     allowed |= {("output", name, ""): _allowed(one, "output", stored) for name, stored in trace.outputs.items()}
     comparer = Comparer([layers[name] for name in trace.layers], 0.0, allowed)
+    recording = Recording(run.layers, record, run.batches, lengths=run.lengths, outcomes=run.outcomes, kept=kept(trace))
     for block in run.blocks(record, carry=one.carry):
         outcomes = {name: values for name, values in block.outcomes.items() if name in trace.outputs}
-        ours = replace(block, final={}, outcomes=outcomes)
+        ours = thinned(replace(block, final={}, initial={}, outcomes=outcomes), recording)
         comparer.add(ours, _stored(ours, trace))
     return comparer.comparison
 
@@ -142,7 +151,7 @@ def _allowed(one: GoldenSpec, signal: str, stored: Stored) -> float:
 
 
 def _stored(block: Block, trace: Trace) -> Block:
-    """What the trace holds of the signals, steps and outcomes of a block."""
+    """What the trace holds of the signals, steps and outcomes of a block that is thinned like it."""
     rows = block.batch.rows
 
     def steps(layer: str, signal: str, ours: Array) -> Array:
@@ -161,7 +170,15 @@ def _stored(block: Block, trace: Trace) -> Block:
     return Block(block.batch, block.start, signals, outcomes=outcomes)
 
 
-def _verdict(one: GoldenSpec, expected: str, names: Sequence[str], found: Comparison) -> Verdict:
+def _place(first: Difference, trace: Trace) -> tuple[int, ...]:
+    """A place within a step, with the unit's own number."""
+    layer = trace.layers.get(first.layer)
+    if layer is None or first.name not in layer.cut:
+        return first.place
+    return (*first.place[:-1], int(layer.numbers(first.name, 0)[first.place[-1]]))
+
+
+def _verdict(one: GoldenSpec, expected: str, trace: Trace, found: Comparison) -> Verdict:
     """The first step, layer, signal and unit that are beyond the tolerance."""
     beyond = [each for each in found.differences if each.beyond]
     if not beyond:
@@ -170,9 +187,9 @@ def _verdict(one: GoldenSpec, expected: str, names: Sequence[str], found: Compar
     order = list(dict.fromkeys(each.layer for each in found.differences))
     first = min(beyond, key=lambda each: (each.along, order.index(each.layer), each.stage))
     sequence, step = first.first or (0, None)
-    at = [f"sequence {sequence} ({names[sequence]})"]
-    at += [] if step is None else [f"step {step}"]
-    at += [f"unit {','.join(map(str, first.place))}"] if first.place else []
+    at = [f"sequence {sequence} ({trace.names[sequence]})"]
+    at += [] if step is None else [f"step {step * trace.stride}"]
+    at += [f"unit {','.join(map(str, _place(first, trace)))}"] if first.place else []
     largest = found.worst or first
     what = (
         f"first at {', '.join(at)}: {words.precise(first.values[0])} in place of {words.precise(first.values[1])}; "

@@ -64,7 +64,8 @@ def command(
     """A recorded TRACE: units over steps, and the tokens where there are any.
 
     Of each layer, the units are shown that vary most. A single unit of a trace over text is shown on the text itself.
-    Steps have the numbers that they have in the input, also where only some of its steps were recorded.
+    Steps and units have the numbers that they have in the input and the layer, also where only some were recorded.
+    Of a trace of reductions (`trace --reduce`) the figures are shown.
 
     \b
     Examples:
@@ -74,7 +75,7 @@ def command(
       rnnprobe show trace.h5 --json | jq '.units[] | [.unit, .variance]'
     """
     from rnnprobe import outputs
-    from rnnprobe.analysis import trace_reports, trace_statistics
+    from rnnprobe.analysis import reduced_reports, trace_reports, trace_statistics
     from rnnprobe.views import heatmap, terminal
     from rnnprobe.views import trace as views
     from rnnprobe.views.screen import screen
@@ -84,17 +85,33 @@ def command(
     if output and (layer or signal):
         raise BadInput("--output shows no layers", path=trace, hint="leave --layer and --signal out")
     found = outputs.load(trace)
+    _check_reduced(found, output, steps, sequence)
     layers = trace_statistics.outputs(found, output) if output else _recording(found, layer, signal)
     number = _sequence(found, sequence)
-    spans = {each.name: _span(found, each, number, steps) for each in layers}
     place = _place(at, trace)
     count = top or (_TOP if len(layers) == 1 else _TOP_OF_SEVERAL)
     reports = [trace_reports.layers(found), trace_reports.outputs(found)]
+    if found.reduced_over == "time":
+        for each in layers:
+            name = _reduced(each, signal, trace)
+            chosen = _units(each, name, reduced_reports.width(each, name), unit, units, trace)
+            reports.append(reduced_reports.over_time(found, each, name, number, chosen, count, place))
+        if as_json:
+            reports.append(trace_reports.verification(found.verification))
+        terminal.show(reports if as_json or not quiet else reports[2:], command="show", as_json=as_json)
+        return
+    if found.reduced_over:
+        drawn = {each.name: reduced_reports.shown(each, _reduced(each, signal, trace)) for each in layers}
+        layers, number = tuple(reduced_reports.as_layer(each) for each in layers), 0
+    else:
+        drawn = {each.name: signal or trace_statistics.signal_of(each) for each in layers}
+    spans = {each.name: _span(found, each, number, steps) for each in layers}
     lines: list[Text] = []
     where = screen(sys.stdout)
     for each in layers:
-        name, span = signal or trace_statistics.signal_of(each), spans[each.name]
-        chosen = _units(each, name, unit, units, trace)
+        name, span = drawn[each.name], spans[each.name]
+        size = trace_statistics.width(each.signals[name]) if name in each.signals else 0
+        chosen = _units(each, name, size, unit, units, trace)
         if as_json:
             profile = trace_statistics.profile(found, each, name, number, span, _JSON_COLUMNS, place)
             reports.append(trace_reports.units(profile, chosen or trace_statistics.liveliest(profile, count)))
@@ -106,7 +123,8 @@ def command(
         else:
             lines += views.over_steps(found, each, name, number, span, chosen, count, where, place)
     if as_json:
-        spelled = next((spans[each.name][:_JSON_COLUMNS] for each in layers if not each.own_time), None)
+        texts = () if found.reduced_over else layers
+        spelled = next((spans[each.name][:_JSON_COLUMNS] for each in texts if not each.own_time), None)
         reports += [trace_reports.tokens(found, number, spelled), trace_reports.verification(found.verification)]
     if as_json or not quiet:
         terminal.show(reports, command="show", as_json=as_json)
@@ -115,12 +133,39 @@ def command(
 
 
 def _span(trace: Trace, layer: LayerTrace, sequence: int, steps: str | None) -> range:
-    """The steps asked for, counted from the first that was recorded of the layer."""
-    from rnnprobe.analysis.trace_statistics import first_step
+    """The steps asked for, counting those that were recorded of the layer."""
+    from rnnprobe.analysis.trace_statistics import steps_of
 
-    first, size = first_step(trace, layer), int(layer.lengths[sequence])
-    found = _slice("--steps", steps, range(first, first + size), trace.path, layer.name if layer.own_time else "")
-    return range(found.start - first, found.stop - first)
+    there = steps_of(trace, layer, sequence)
+    every = range(there.start, there.stop)
+    found = _slice("--steps", steps, every, trace.path, layer.name if layer.own_time else "")
+    start, stop = (-(-(number - there.start) // there.step) for number in (found.start, found.stop))
+    if start == stop and found:
+        raise BadInput(
+            f"--steps {steps}: none of these steps was kept",
+            path=trace.path,
+            hint=f"one step in {there.step} was, from {there.start} on",
+        )
+    return range(start, stop)
+
+
+def _check_reduced(trace: Trace, output: tuple[str, ...], steps: str | None, sequence: str) -> None:
+    """Refuses to show of reductions what is not in them."""
+    if trace.reduced_over and output:
+        raise BadInput("holds reductions, and none of the model's outputs", path=trace.path, hint="leave --output out")
+    given, option = (steps is not None, "--steps") if trace.reduced_over == "time" else (sequence != "0", "--sequence")
+    if trace.reduced_over and given:
+        raise BadInput(f"is reduced over {trace.reduced_over}", path=trace.path, hint=f"leave {option} out")
+
+
+def _reduced(layer: LayerTrace, signal: str | None, path: Path) -> str:
+    """The signal asked for among those that were reduced."""
+    name = signal or ("h" if "h" in layer.reduced else next(iter(layer.reduced)))
+    if name not in layer.reduced:
+        raise BadInput(
+            f"{layer.name} has no signal {name!r}", path=path, hint=f"recorded are: {', '.join(layer.reduced)}"
+        )
+    return name
 
 
 def _place(text: str | None, path: Path) -> tuple[int, ...]:
@@ -136,8 +181,8 @@ def _recording(trace: Trace, patterns: tuple[str, ...], signal: str | None) -> t
     """The layers that recorded the signal; where none did, those that recorded anything, for the error to name it."""
     from rnnprobe.analysis import trace_statistics
 
-    recording = tuple(layer for layer in trace_statistics.layers(trace, patterns) if layer.signals)
-    return tuple(layer for layer in recording if signal in layer.signals) or recording
+    recording = tuple(layer for layer in trace_statistics.layers(trace, patterns) if layer.signals or layer.reduced)
+    return tuple(layer for layer in recording if signal in (*layer.signals, *layer.reduced)) or recording
 
 
 def _sequence(trace: Trace, text: str) -> int:
@@ -179,14 +224,29 @@ def _slice(option: str, text: str | None, of: range, path: Path | None, owner: s
     return span
 
 
-def _units(layer: LayerTrace, signal: str, unit: tuple[int, ...], units: str | None, path: Path) -> tuple[int, ...]:
-    """The units asked for; none where the liveliest are meant."""
-    from rnnprobe.analysis.trace_statistics import width
-
-    size = width(layer.signals[signal]) if signal in layer.signals else 0
-    if units is not None and size:
-        return tuple(_slice("--units", units, range(size), path))
+def _units(
+    layer: LayerTrace, signal: str, size: int, unit: tuple[int, ...], units: str | None, path: Path
+) -> tuple[int, ...]:
+    """The places of the units asked for among the `size` that were recorded; none where the liveliest are meant."""
+    if not size:
+        return unit
+    places = {int(number): place for place, number in enumerate(layer.numbers(signal, size))}
+    if units is not None:
+        found = tuple(places[n] for n in _slice("--units", units, range(max(places) + 1), path) if n in places)
+        if not found:
+            raise BadInput(f"--units {units}: none of them was kept of {layer.name}", path=path, hint=_kept(layer))
+        return found
     for number in unit:
-        if size and not 0 <= number < size:
-            raise BadInput(f"{layer.name} has no unit {number}", path=path, hint=f"valid are 0 … {size - 1}")
-    return unit
+        if number not in places:
+            raise BadInput(
+                f"{layer.name} has no unit {number}",
+                path=path,
+                hint=f"valid are 0 … {size - 1}" if layer.units is None else _kept(layer),
+            )
+    return tuple(places[number] for number in unit)
+
+
+def _kept(layer: LayerTrace) -> str:
+    from rnnprobe.outputs import layout
+
+    return f"kept were the units {layer.attributes.get(layout.KEPT_UNITS)}"

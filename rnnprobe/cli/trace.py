@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rnnprobe.cli.keeping import keeps_less
 from rnnprobe.cli.options import (
     describes_cell,
     json_option,
@@ -26,6 +27,7 @@ from rnnprobe.recover import Overrides
 from rnnprobe.runs.reading import Reading
 
 if TYPE_CHECKING:
+    from rnnprobe.analysis.keeping import Less
     from rnnprobe.analysis.verification import Verified
     from rnnprobe.runs import Ready
     from rnnprobe.types import Recording
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     default=None,
     help="Compare with the original in the same run. [default: where a graph came along and is cheap to run]",
 )
+@keeps_less
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="Of the values in the file.")
 @click.option(
     "--compress", metavar="NAME", help="gzip, gzip-1 … gzip-9, lzf, or bitshuffle-lz4: smaller; gzip is much slower."
@@ -100,6 +103,7 @@ def command(
     engine: str | None,
     tensors: tuple[str, ...],
     verify: bool | None,
+    less: Less,
     dtype: str,
     compress: str | None,
     force: bool,
@@ -122,6 +126,7 @@ def command(
     Example:
       rnnprobe trace model.ckpt-85340 --input text.txt --vocab vocab.json -o trace.h5
       rnnprobe trace model.h5 --input x.npy --record all --layer lstm_1
+      rnnprobe trace model.h5 --input corpus.txt --reduce mean,std,histogram -o figures.h5
       rnnprobe trace model.pb --feed wav_data=speech.wav -o trace.h5
       rnnprobe trace model.ckpt --engine original --input x.npy --tensor 'rnn/while/*/alignments*'
     """
@@ -147,7 +152,9 @@ def command(
         verify=verify,
         dtype=dtype,
         compress=compress,
+        less=less,
     )
+    job.check(stored=output is not None or dry_run)
     tell = speaker(quiet)
     whole = runs.opened(job)
     if not job.of_graph:

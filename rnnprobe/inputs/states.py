@@ -125,6 +125,12 @@ def _states(
             absent.append(layer.name)
         elif layer.initial:
             say(f"in the model {layer.name} starts from {_wired(layer)}; here it starts from the states given")
+        numbers = arrays.get(f"layers/{layer.name}/unit")
+        if numbers is not None and numbers.dtype.kind in "iu":  # else the dimension of a trace of all units
+            raise BadInput(
+                f"holds the final states of {numbers.shape[0]} units of {layer.name}, and not of all",
+                hint="record without --units what a run is to start from",
+            )
         result[layer.name] = {
             state: np.zeros((sequences, *shape), dtype)
             if name is None

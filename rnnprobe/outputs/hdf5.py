@@ -130,7 +130,7 @@ def _create(
     """Every group and array, with its attributes and what is known beforehand; the arrays by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
-    for name, size in (("sequence", recording.sequences), ("time", recording.steps)):
+    for name, size in (("sequence", recording.sequences), ("time", recording.kept.steps(recording.steps))):
         scales[name] = _scale(file, name, size)
     chunker = Chunker(recording, [one for group in groups for one in group.fields])
     arrays: dict[Key, _Made] = {}
@@ -193,6 +193,10 @@ def _array(
     else:
         array = group.create_dataset(field.name, shape=field.shape, dtype=dtype, **options)
     for axis, (name, size) in enumerate(zip(field.dimensions, field.shape, strict=True)):
+        if name == field.name:  # the numbers of its steps or units are a dimension's own values
+            array.make_scale(name)
+            scales[name] = array
+            continue
         if name not in scales:
             scales[name] = _scale(group, name, size)
         array.dims[axis].attach_scale(scales[name])

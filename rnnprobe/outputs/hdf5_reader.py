@@ -48,13 +48,17 @@ def _contents(file: File) -> tuple[dict[str, Grid], dict[str, dict[str, Any]], d
         if isinstance(root.get(layout.VERIFICATION, getlink=True), _hard_link()):
             groups.add(layout.VERIFICATION)
         attributes = {group: _attributes(file, root[group] if group else root, group) for group in sorted(groups)}
+    trace = reader.build(Path(file.path), grids, attributes)
     totals: dict[str, int] = {}
     for name, held in capacity.items():
         where = _lengths_of(name, grids)
         if where:
             if where not in totals:
-                totals[where] = int(grids[where].whole().sum())
-            _check_held(file, grids[name], totals[where], held)
+                totals[where] = sum(map(trace.kept_steps, grids[where].whole().tolist()))
+            if trace.reduced_over:
+                _check_filled(file, grids[name], totals[where], held)
+            else:
+                _check_held(file, grids[name], totals[where], held)
     return grids, attributes, made
 
 
@@ -73,6 +77,12 @@ def _check_held(file: File, grid: Grid, steps: int, held: int) -> None:
     if needed > held:
         grid.read(tuple(slice(0, 0) for _ in grid.shape))  # values kept elsewhere are refused, not missing
         raise file.bad(f"is damaged: {grid.name} should hold {steps} steps, {needed} bytes; found {held}")
+
+
+def _check_filled(file: File, grid: Grid, steps: int, held: int) -> None:
+    """Refuses reductions that hold less than they declare, where there were steps to reduce."""
+    if steps and grid.nbytes > held:
+        raise file.bad(f"is damaged: {grid.name} should hold {grid.nbytes} bytes; found {held}")
 
 
 def _capacity(dataset: Any) -> int:

@@ -37,13 +37,26 @@ has the timelines, spaces, inputs and outputs above. Version 3 has what an origi
                          and with the sizes that are known
     /inputs/             neither x nor ids where nothing is known of what enters
 
+Version 4 has less than all of it (`rnnprobe.types.Kept`), named as in version 3:
+
+    stride               the root's attribute: every so many steps were kept, also of the inputs and outputs. Lengths
+                         stay those of the input; in each group `time` holds the numbers of the steps
+    kept_units           of a layer, the numbers of the units kept, in words; `unit` holds them as numbers. The
+                         attribute `cut` lists the signals and states that they were cut from, which are those that had
+                         the axis `unit`; initial and final states are cut alike. What is of another width is whole
+    reduced              the root's attribute: what is stored in place of the signals and states, `reduced_over` what it
+                         was taken over, `time` or `sequences`. `<signal>_count`, `_mean`, `_std`, `_min`, `_max`,
+                         `_low`, `_high` are `[sequence, …, unit]` over time, `[time, …, unit]` over sequences,
+                         `_histogram` has `<signal>_bin` behind that, `_edges` are `[<signal>_edge]`
+                         (`rnnprobe.outputs.reductions`). There is neither x nor ids then
+
 A trace is written as the first version that can hold it.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -56,7 +69,7 @@ from rnnprobe.cells.layers import signal_shapes, signals
 from rnnprobe.types import Batch, Feed, Layer, Mask, OptionValue, Recording
 
 FORMAT = "rnnprobe-trace"
-FORMAT_VERSIONS = (1, 2, 3)
+FORMAT_VERSIONS = (1, 2, 3, 4)
 NAMED_SINCE = 3
 """The version from which on a layer's attributes say what its arrays are called."""
 LAYERS = "layers"
@@ -67,6 +80,9 @@ INITIAL, FINAL = "initial_", "final_"
 LENGTHS = "lengths"
 FIRST_STEP = "first_step"
 """The attribute that holds the number, in the input, of the first step that was recorded."""
+STRIDE = "stride"
+REDUCED, OVER = "reduced", "reduced_over"
+KEPT_UNITS, CUT = "kept_units", "cut"
 NO_ID = -1
 """What stands in `ids` past a sequence's length."""
 
@@ -168,6 +184,11 @@ def root_attributes(recording: Recording) -> dict[str, AttributeValue]:
     origin: dict[str, AttributeValue] = {key: storable(value) for key, value in recording.attributes.items()}
     if FIRST_STEP in recording.attributes:
         origin[FIRST_STEP] = int(recording.attributes[FIRST_STEP])
+    kept = recording.kept
+    if kept.stride > 1:
+        origin[STRIDE] = kept.stride
+    if kept.reduced:
+        origin |= {REDUCED: list(kept.reduced), OVER: kept.over}
     return {
         **origin,
         "format": FORMAT,
@@ -181,6 +202,8 @@ def root_attributes(recording: Recording) -> dict[str, AttributeValue]:
 
 def _format_version(recording: Recording) -> int:
     """The first version that can say all of it."""
+    if not recording.kept.whole:
+        return 4
     if not given(recording.batches) or any(_beyond_2(recording, layer) for layer in recording.layers):
         return 3
     beyond = (
@@ -227,22 +250,50 @@ def group_attributes(recording: Recording) -> dict[str, dict[str, AttributeValue
     found = {layer.name: layer_attributes(layer) for layer in recording.layers}
     if _format_version(recording) < NAMED_SINCE:
         return found
-    return {layer.name: found[layer.name] | _called(layer, recording.signals[layer.name]) for layer in recording.layers}
+    return {layer.name: found[layer.name] | _called(recording, layer) for layer in recording.layers}
 
 
-def _called(layer: Layer, recorded: Sequence[str]) -> dict[str, AttributeValue]:
-    """What the arrays of a layer are called."""
+def per_unit(layer: Layer) -> tuple[str, ...]:
+    """The signals that have the axis `unit`: the last one of a step, as long as the layer has units."""
+    units, space = layer.sizes.get("units"), len(layer.space)
+    return tuple(name for name, shape in signal_shapes(layer).items() if shape[space:][-1:] == (units,))
+
+
+def kept_shape(recording: Recording, layer: Layer, signal: str) -> tuple[int, ...]:
+    """A step of a signal as it is stored."""
+    shape, units = signal_shapes(layer)[signal], recording.kept.units.get(layer.name)
+    return shape if units is None or signal not in per_unit(layer) else (*shape[:-1], len(units))
+
+
+def _called(recording: Recording, layer: Layer) -> dict[str, AttributeValue]:
+    """What the arrays of a layer are called, and which of its units are in them."""
+    recorded = recording.signals[layer.name]
+    states = () if recording.kept.reduced else layer.cell.states
     stored = arrays(layer)
     tensors = {signal.name: signal.tensor for signal in signals(layer)}
     attributes: dict[str, AttributeValue] = {
         "signals": [storable(name) for name in recorded],
         "arrays": [stored[name] for name in recorded],
-        "states": [storable(name) for name in layer.cell.states],
-        "state_arrays": [stored[name] for name in layer.cell.states],
+        "states": [storable(name) for name in states],
+        "state_arrays": [stored[name] for name in states],
     }
+    if layer.name in recording.kept.units:
+        cut = [name for name in per_unit(layer) if name in (*recorded, *states)]
+        attributes |= {KEPT_UNITS: spans(recording.kept.units[layer.name]), CUT: [storable(name) for name in cut]}
     if any(tensors[name] for name in recorded):
         attributes["tensors"] = [storable(tensors[name]) for name in recorded]
     return attributes
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Ascending numbers in words: `0:16,20`."""
+    found: list[list[int]] = []
+    for number in map(int, numbers):
+        if found and number == found[-1][1]:
+            found[-1][1] += 1
+        else:
+            found.append([number, number + 1])
+    return ",".join(str(first) if after == first + 1 else f"{first}:{after}" for first, after in found)
 
 
 def layer_attributes(layer: Layer) -> dict[str, AttributeValue]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnprobe.errors import OutOfResources
-from rnnprobe.outputs import fields, layout, pieces
+from rnnprobe.outputs import fields, layout, pieces, reductions
 from rnnprobe.outputs.blocks import Tally
 from rnnprobe.outputs.casting import cast
 from rnnprobe.outputs.fields import Field, Group
@@ -109,13 +109,18 @@ def _trace(recording: Recording, arrays: Mapping[str, Mapping[str, Array]]) -> T
 def _layer(
     recording: Recording, layer: Layer, arrays: Mapping[str, Array], attributes: Mapping[str, AttributeValue]
 ) -> LayerTrace:
-    stored = layout.arrays(layer)
+    stored, recorded, kept = layout.arrays(layer), recording.signals[layer.name], recording.kept
+    states = () if kept.reduced else layer.cell.states
+    cut = frozenset(layout.per_unit(layer)) & {*recorded, *states} if layer.name in kept.units else frozenset()
     return LayerTrace(
         layer.name,
         attributes,
-        {name: arrays[stored[name]] for name in recording.signals[layer.name]},
-        {state: arrays[layout.INITIAL + stored[state]] for state in layer.cell.states},
-        {state: arrays[layout.FINAL + stored[state]] for state in layer.cell.states},
+        {} if kept.reduced else {name: arrays[stored[name]] for name in recorded},
+        {state: arrays[layout.INITIAL + stored[state]] for state in states},
+        {state: arrays[layout.FINAL + stored[state]] for state in states},
         recording.lengths_of(layer.name),
         layer.name in recording.lengths,
+        kept.units.get(layer.name),
+        cut,
+        {name: reductions.parts_in(arrays, stored[name]) for name in recorded} if kept.reduced else {},
     )

@@ -10,6 +10,8 @@ import numpy as np
 
 from rnnprobe.outputs import layout
 from rnnprobe.outputs.fields import Field, Group, Key, besides
+from rnnprobe.outputs.reducing import Reducer
+from rnnprobe.outputs.thin import thinned
 from rnnprobe.types import Array, Batch, Block, Recording
 
 _PIECE = 8 << 20
@@ -22,8 +24,8 @@ class Piece:
 
     Attributes:
         key: the array.
-        rows: `[sequences]`: the numbers of their sequences, ascending.
-        start: where its second axis is time, the first step.
+        rows: `[sequences]`: the numbers of their sequences, ascending; of reductions over sequences, those of steps.
+        start: where its second axis is time, the first step, counting those that are kept.
         values: `[sequences, time, …]`, or `[sequences, …]`.
     """
 
@@ -34,25 +36,28 @@ class Piece:
 
 
 def input_pieces(recording: Recording) -> Iterator[Piece]:
-    """The steps of every input, a bounded stretch at a time, filled past the lengths."""
+    """The steps of every input that are kept, a bounded stretch at a time, filled past the lengths."""
     parts = besides(recording)
+    if recording.kept.reduced:
+        return
     for batch in recording.batches:
         if layout.given([batch]):
-            yield from _batch_pieces(layout.INPUTS, batch)
+            yield from _batch_pieces(layout.INPUTS, batch, recording.kept.stride)
         for name, part in parts.items():
-            yield from _batch_pieces(f"{layout.INPUTS}/{part}", batch.beside[name])
+            yield from _batch_pieces(f"{layout.INPUTS}/{part}", batch.beside[name], recording.kept.stride)
 
 
-def _batch_pieces(path: str, batch: Batch) -> Iterator[Piece]:
+def _batch_pieces(path: str, batch: Batch, stride: int) -> Iterator[Piece]:
     stretch = max(1, _PIECE // (8 * max(1, prod(batch.shape or ()) * len(batch.names))))
+    stretch = -(-stretch // stride) * stride
     for start in range(0, batch.steps, stretch):
         stop = min(start + stretch, batch.steps)
-        values = batch.load(start, stop)
-        past = np.arange(start, stop)[None, :] >= batch.lengths[:, None]
+        values = batch.load(start, stop)[:, ::stride]
+        past = np.arange(start, stop, stride)[None, :] >= batch.lengths[:, None]
         if past.any():
             values = values.copy()
             values[past] = layout.NO_ID if batch.shape is None else np.nan
-        yield Piece((path, "ids" if batch.shape is None else "x"), batch.rows, start, values)
+        yield Piece((path, "ids" if batch.shape is None else "x"), batch.rows, start // stride, values)
 
 
 class Places:
@@ -67,10 +72,12 @@ class Places:
         self._layers = layout.paths(recording)
         self._arrays = {layer.name: layout.arrays(layer) for layer in recording.layers}
         self._outputs = layout.flat(outcome.name for outcome in recording.outcomes)
+        self._recording = recording
+        self._reducer = Reducer(recording) if recording.kept.reduced else None
         self._fields: dict[Key, Field] = {(group.path, one.name): one for group in found for one in group.fields}
 
     def pieces(self, block: Block) -> Iterator[Piece]:
-        """What is in a block, `[batch, time, …]` or `[batch, …]`.
+        """What is kept of a block, `[batch, time, …]` or `[batch, …]`; of reductions, what is complete with it.
 
         Raises:
             RuntimeError: an array has not the shape that was announced.
@@ -86,7 +93,13 @@ class Places:
             yield piece
 
     def _pieces(self, block: Block) -> Iterator[Piece]:
+        block = thinned(block, self._recording)
         rows = block.batch.rows
+        if self._reducer is not None:
+            for one in self._reducer.add(block):
+                name = f"{self._arrays[one.layer][one.signal]}_{one.part}"
+                yield Piece((self._layers[one.layer], name), one.rows, 0, one.values)
+            return
         for layer, recorded in block.signals.items():
             for name, values in recorded.items():
                 yield Piece((self._layers[layer], self._arrays[layer][name]), rows, block.start, values.swapaxes(0, 1))

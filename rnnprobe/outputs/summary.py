@@ -9,18 +9,15 @@ from math import prod
 
 import numpy as np
 
-from rnnprobe.cells.activations import RANGES
 from rnnprobe.cells.layers import signal_shapes, signals
 from rnnprobe.outputs.blocks import Tally
+from rnnprobe.outputs.reductions import bounds, near
 from rnnprobe.types import Array, Block, Layer, Outcome, Recording, Signal
 
 COLUMNS = 60
 """Stretches of time in a heat map, at most."""
 ROWS = 4
 """Groups of units in a heat map, at most."""
-MARGIN = 0.05
-"""A gate counts as saturated within this share of its activation's larger bound from either of them: a sigmoid below
-0.05 and above 0.95, a tanh below -0.95 and above 0.95."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +196,7 @@ class _Running:
         steps, size = recording.steps_of(layer.name), shape[-1] if shape else 1
         self._layer, self._signal, self._space = layer.name, signal, len(layer.space)
         self._shape = (recording.sequences, steps, *shape)
-        self._bounds = _bounds(layer, signal)
+        self._bounds = bounds(layer, signal)
         self._figures = _Figures()
         self._saturated = [0, 0]
         rows, columns = min(ROWS, size), max(1, min(COLUMNS, steps))
@@ -218,10 +215,8 @@ class _Running:
         if not present.any():
             return
         if self._bounds is not None:
-            bottom, top = self._bounds
-            margin = MARGIN * max(abs(bottom), abs(top))
-            self._saturated[0] += int(((values < bottom + margin) & present).sum())
-            self._saturated[1] += int(((values > top - margin) & present).sum())
+            for bound, close in enumerate(near(values, self._bounds)):
+                self._saturated[bound] += int((close & present).sum())
         bins = steps * self._columns // self._shape[1]
         firsts = np.flatnonzero(np.diff(bins, prepend=-1))
         for target, source in ((self._sums, each), (self._counts, present.sum(axis=1))):
@@ -247,8 +242,3 @@ class _Running:
             heat.T,
             self._space,
         )
-
-
-def _bounds(layer: Layer, signal: Signal) -> tuple[float, float] | None:
-    """The bounds of the activation that a gate went through."""
-    return RANGES.get(str(layer.settings.get(signal.activation, "")))

@@ -29,6 +29,10 @@ class LayerTrace:
         final: likewise, after the last valid step.
         lengths: `[sequence]`: its valid steps.
         own_time: its steps are not those of the input.
+        units: the numbers of the units that were kept, or None where all were.
+        cut: the signals and states that have no other units.
+        reduced: what was recorded in place of the signals: signal → part (`rnnprobe.outputs.reductions.PARTS`) → the
+            array, `[sequence, unit]` or `[time, unit]`, as `Trace.reduced_over` says.
     """
 
     name: str
@@ -38,6 +42,13 @@ class LayerTrace:
     final: Mapping[str, Stored]
     lengths: NDArray[np.int64]
     own_time: bool = False
+    units: NDArray[np.int64] | None = None
+    cut: frozenset[str] = frozenset()
+    reduced: Mapping[str, Mapping[str, Stored]] = field(default_factory=dict)
+
+    def numbers(self, signal: str, width: int) -> NDArray[np.int64]:
+        """The numbers of the units of a signal or state that is `width` wide as it is stored."""
+        return self.units if self.units is not None and signal in self.cut else np.arange(width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +79,14 @@ class Trace:
     beside: Mapping[str, Mapping[str, Stored]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        layers = "; ".join(f"{name}: {', '.join(layer.signals)}" for name, layer in self.layers.items())
+        layers = "; ".join(
+            f"{name}: {', '.join(layer.reduced or layer.signals)}" for name, layer in self.layers.items()
+        )
         where = "in memory" if self.path is None else f"in {self.path}"
-        return f"<Trace {where}: {len(self.lengths)} sequences, up to {self.steps} steps; {layers}>"
+        steps = f"up to {int(self.lengths.max(initial=0))} steps"
+        steps += f", one in {self.stride} kept" if self.stride > 1 else ""
+        steps += f", reduced over {self.reduced_over}" if self.reduced_over else ""
+        return f"<Trace {where}: {len(self.lengths)} sequences, {steps}; {layers}>"
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -79,9 +95,23 @@ class Trace:
 
     @property
     def steps(self) -> int:
-        """The time axis: the longest length."""
+        """The time axis: the longest length, or how many steps of it were kept."""
         given = self.inputs.get("ids", self.inputs.get("x"))
-        return int(self.lengths.max(initial=0)) if given is None else given.shape[1]
+        return self.kept_steps(int(self.lengths.max(initial=0))) if given is None else given.shape[1]
+
+    @property
+    def stride(self) -> int:
+        """Every so many steps were kept."""
+        return int(self.attributes.get(layout.STRIDE, 1))
+
+    def kept_steps(self, count: int) -> int:
+        """How many of so many steps were kept."""
+        return -(-count // self.stride)
+
+    @property
+    def reduced_over(self) -> str:
+        """`time` or `sequences` where reductions were recorded in place of the signals, else empty."""
+        return str(self.attributes.get(layout.OVER, ""))
 
     @property
     def first_step(self) -> int:
@@ -94,7 +124,7 @@ class Trace:
         return tuple(str(name) for name in np.asarray(self.inputs["names"]))
 
     def text(self, sequence: int, start: int, stop: int) -> tuple[str, ...] | None:
-        """The tokens of a sequence's steps `start … stop`, or None where the input was no text."""
+        """The tokens of a sequence's steps `start … stop`, counting those kept; None where the input was no text."""
         if "tokens" not in self.inputs or "ids" not in self.inputs:
             return None
         tokens = np.asarray(self.inputs["tokens"])

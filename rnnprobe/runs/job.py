@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnprobe import formats, recover
+from rnnprobe.analysis.keeping import Less
 from rnnprobe.analysis.select import recorded
 from rnnprobe.analysis.verification import Verified
 from rnnprobe.inputs import AT_LEAST, AT_LEAST_WIDE, states
@@ -43,6 +44,7 @@ class Job:
         feeds: placeholder of the original graph → value.
         verify: whether the original runs beside it; None: where a stored graph is there and cheap to run.
         dtype, compress: of the values in the file (`rnnprobe.outputs.settings`).
+        less: what is kept of what is recorded.
     """
 
     model: Path
@@ -59,6 +61,15 @@ class Job:
     verify: bool | None = None
     dtype: str = "float32"
     compress: str | None = None
+    less: Less = field(default_factory=Less)
+
+    def check(self, *, stored: bool = True) -> None:
+        """Refuses, before anything is read, what can't be kept (`Less.check`).
+
+        Args:
+            stored: whether there is something to store it in.
+        """
+        self.less.check(stored=stored, outputs=recorded(self.record)[1])
 
     @property
     def ask(self) -> Ask:
@@ -176,7 +187,9 @@ def ready(job: Job, whole: Network, say: Say, attributes: Mapping[str, str] | No
     run = prepare(whole, job.ask, job.reader(whole, say), say if job.initial_state is None else _silent)
     signals = run.signals(recorded(job.record)[0])
     origin = dict(attributes or {}) | ({} if run.probe is None else {"engine": "original"})
-    recording = Recording(run.layers, signals, run.batches, origin, {}, run.lengths, run.outcomes)
+    kept, lines = job.less.of(run.layers, signals)
+    say(lines)
+    recording = Recording(run.layers, signals, run.batches, origin, {}, run.lengths, run.outcomes, kept)
     initial = None
     if job.initial_state is not None:
         sequences = recording.sequences

@@ -24,7 +24,7 @@ from rnnprobe.types.network import (
 )
 from rnnprobe.types.place import GraphRef, Tap, Use
 from rnnprobe.types.report import Column, Report
-from rnnprobe.types.run import Batch, Block, Entry, Outcome, Recording
+from rnnprobe.types.run import Batch, Block, Entry, Kept, Outcome, Recording
 
 __all__ = [
     "ALL",
@@ -44,6 +44,7 @@ __all__ = [
     "Feed",
     "GraphRef",
     "GraphTensor",
+    "Kept",
     "KerasCall",
     "KerasConfig",
     "KerasLayer",

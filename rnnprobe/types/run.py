@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnprobe.types.checkpoint import Array
 from rnnprobe.types.network import Layer
+
+Count = TypeVar("Count", int, NDArray[np.int64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,32 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What of a recording is stored: all of it, unless something is said.
+
+    Attributes:
+        stride: every so many steps, from the first one on, of the input's own time and of every layer's.
+        units: layer → the numbers of the units kept, ascending, of the signals and states whose last axis they are.
+        reduced: what is stored in place of the signals (`rnnprobe.outputs.reductions.NAMES`); empty for these.
+        over: what that is taken over.
+    """
+
+    stride: int = 1
+    units: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    reduced: tuple[str, ...] = ()
+    over: Literal["time", "sequences"] = "time"
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the recording."""
+        return self.stride == 1 and not self.units and not self.reduced
+
+    def steps(self, count: Count) -> Count:
+        """How many of so many steps are kept; or of each of several counts."""
+        return -(-count // self.stride)
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """What a trace is going to hold, known before anything is computed.
 
@@ -136,6 +165,7 @@ class Recording:
         lengths: layer → `[sequences]`, int64: its valid steps, for a layer whose steps are not those of the input
             (behind a pooling, a convolution, a `RepeatVector`, another input).
         outcomes: the model's outputs that are recorded.
+        kept: what is stored of all that.
     """
 
     layers: tuple[Layer, ...]
@@ -145,6 +175,7 @@ class Recording:
     verification: Mapping[str, str | float | int] = field(default_factory=dict)
     lengths: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
+    kept: Kept = field(default_factory=Kept)
 
     def lengths_of(self, layer: str) -> NDArray[np.int64]:
         """The valid steps of a layer, `[sequences]`."""

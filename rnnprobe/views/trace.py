@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnprobe.analysis import words
-from rnnprobe.analysis.trace_statistics import Profile, is_gate, liveliest, profile, scale
+from rnnprobe.analysis.trace_statistics import Profile, is_gate, liveliest, profile, scale, steps_of
 from rnnprobe.analysis.trace_statistics import width as width_of
 from rnnprobe.outputs.trace import LayerTrace, Trace
 from rnnprobe.types import Array
@@ -46,15 +46,15 @@ def over_steps(
     """A heat map of units over steps, with the tokens below; averaged where it would go on for more than `PANELS`.
 
     Args:
-        span: counted from the first step recorded, as in `profile`.
-        units: which ones; none: the `top` that vary most.
+        span: counting the steps that were recorded, as in `profile`.
+        units: the places of which ones; none: the `top` that vary most.
         at: as in `profile`.
     """
     from rich.text import Text
 
     spelled = not layer.own_time and len(span) <= PANELS * where.width
     tokens = trace.text(sequence, span.start, span.stop) if spelled else None
-    size = width_of(layer.signals[signal]) if signal in layer.signals else 0
+    size = _widest_number(layer, signal)
     width = min(_cell_width(tokens, where), _columns(size, _FEWEST, where))
     fit = _columns(size, width, where)
     if len(span) > PANELS * fit:
@@ -67,7 +67,7 @@ def over_steps(
         Text(),
         *_title(trace, found, measure),
         *_map(found, shown, tokens, measure, width),
-        *_more(size, shown, units),
+        *_more(found.bins.shape[0], shown, units),
     ]
 
 
@@ -96,9 +96,16 @@ def at_once(
     lines = [Text(), *_title(trace, found, measure, steps=False)]
     for unit in shown:
         value = found.bins[unit]
-        label = (f"{unit:>{_label(size) - 1}} ", "dim")
+        label = (f"{found.number(unit):>{_label(_widest_number(layer, signal)) - 1}} ", "dim")
         lines.append(Text.assemble(label, measure.cells(value, _WIDTH), f" {words.precise(float(value[0]))}"))
     return [*lines, *_more(size, shown, units)]
+
+
+def _widest_number(layer: LayerTrace, signal: str) -> int:
+    """One more than the largest number of a unit."""
+    if signal not in layer.signals:
+        return 0
+    return int(layer.numbers(signal, width_of(layer.signals[signal])).max(initial=-1)) + 1
 
 
 def _more(size: int, shown: Sequence[int], units: Sequence[int]) -> list[Text]:
@@ -126,11 +133,11 @@ def over_text(
     tokens = trace.text(sequence, span.start, span.stop) or ()
     found = profile(trace, layer, signal, sequence, span, len(span), at)
     measure = _measure(layer, found, (unit,), where)
-    left = int(layer.lengths[sequence]) - len(span)
+    left = len(steps_of(trace, layer, sequence)) - len(span)
     note = f"{left:,} more {'steps' if left > 1 else 'step'}: --steps A:B" if left else ""
     return [
         Text(),
-        *_title(trace, found, measure, unit),
+        *_title(trace, found, measure, found.number(unit)),
         *unit_over_text(tokens, found.bins[unit], measure),
         *([Text(" " * _INDENT + note, "italic")] if note else []),
     ]
@@ -165,16 +172,20 @@ def _title(trace: Trace, found: Profile, measure: Scale, unit: int | None = None
     from rich.text import Text
 
     name = trace.names[found.sequence]
+    whose = f"sequence {found.sequence}" + ("" if name == str(found.sequence) else f" ({plain(name)})")
+    if trace.reduced_over:
+        whose = f"over {words.counted(len(trace.lengths), 'sequence')}"
+    every = f":{found.stride}" if found.stride > 1 else ""
     parts = [
         found.signal if unit is None else f"{found.signal} of unit {unit}",
-        f"sequence {found.sequence}" + ("" if name == str(found.sequence) else f" ({plain(name)})"),
-        *([f"steps {found.start}:{found.stop}"] if steps else []),
+        whose,
+        *([f"steps {found.start}:{found.stop}{every}"] if steps else []),
     ]
     if found.space:
         extent = " × ".join(map(str, found.space))
         parts.append(f"at {','.join(map(str, found.at))} of {extent}" if found.at else f"mean over {extent} places")
     if found.binned:
-        parts.append(f"{(found.stop - found.start) / found.bins.shape[1]:.3g} steps a column")
+        parts.append(f"{len(found.steps) / found.bins.shape[1]:.3g} steps a column")
     return [
         Text.assemble((plain(found.layer), "bold"), f": {', '.join(parts)}"),
         Text(" " * _INDENT) + measure.legend(),
@@ -185,15 +196,16 @@ def _map(found: Profile, units: Sequence[int], tokens: Sequence[str] | None, mea
     """A line for each unit, a cell of `width` columns for each step (or stretch of steps), the tokens below."""
     from rich.text import Text
 
-    label = _label(found.bins.shape[0])
-    fit = _columns(found.bins.shape[0], width, measure.screen)
+    size = found.number(found.bins.shape[0] - 1) + 1
+    label = _label(size)
+    fit = _columns(size, width, measure.screen)
     lines: list[Text] = []
     for start in range(0, found.bins.shape[1], fit):
         stop = min(start + fit, found.bins.shape[1])
         lines.append(_ruler(found, start, stop, label, width))
         for unit in units:
             cells = measure.cells(found.bins[unit, start:stop], width)
-            lines.append(Text.assemble((f"{unit:>{label - 1}} ", "dim"), cells))
+            lines.append(Text.assemble((f"{found.number(unit):>{label - 1}} ", "dim"), cells))
         if tokens is not None:
             shown = (_fitted(heatmap.visible(token, measure.screen), width) for token in tokens[start:stop])
             lines.append(Text(" " * label + "".join(shown)))
@@ -204,7 +216,8 @@ def _ruler(found: Profile, start: int, stop: int, label: int, width: int) -> Tex
     """The step of the first and of the last column."""
     from rich.text import Text
 
-    first, last = str(found.edges[start]), str(found.edges[stop] - 1)
+    reached = range(found.start, int(found.edges[stop]), found.stride)
+    first, last = str(found.edges[start]), str(reached[-1]) if reached else ""
     room = (stop - start) * width
     between = room - len(first) - len(last)
     return Text(" " * label + (first + " " * between + last if between > 0 else first), "dim")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rnnprobe import outputs
+from rnnprobe.types import Kept
 
 from ..conftest import Done
 from ..outputs.recordings import blocks, foreign, layer, outcome, recording, unseen, whole
@@ -341,3 +342,43 @@ def test_it_stays_light(trace: Path) -> None:
         "sys.exit(bool({'tensorflow', 'keras', 'matplotlib', 'xarray'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+@pytest.fixture(scope="module", params=["time", "sequences"])
+def figures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Reductions of a convolutional layer, and of a recurrence with scalars."""
+    layers = [layer("conv", "gru", 3, space=(2, 4)), foreign("loop", {"h": (2,), "count": (), "pairs": (3, 2)})]
+    what = replace(recording(layers, [[30, 12]]), kept=Kept(reduced=("mean", "max"), over=request.param))
+    path = tmp_path_factory.mktemp("figures") / "t.h5"
+    with outputs.open(path, what) as sink:
+        for block in blocks(what, whole(what)):
+            sink.write(block)
+    return request.param, path
+
+
+def test_figures_at_a_place(figures: tuple[str, Path], run: Run) -> None:
+    over, path = figures
+    done = run("show", path, "--layer", "conv", "--at", "1,3", "--json")
+    assert (done.status, done.err) == (0, "")
+    rows = json.loads(done.out)["reduced" if over == "time" else "units"]
+    assert [row["unit"] for row in rows] in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0])
+    assert {tuple(row["at"]) for row in rows} == {(1, 3)}
+    done = run("show", path, "--layer", "conv", "--at", "2,0")
+    assert (done.status, "conv has no place 2,0" in done.err) == (2, True)
+
+
+def test_figures_of_scalars(figures: tuple[str, Path], run: Run) -> None:
+    over, path = figures
+    done = run("show", path, "--layer", "loop", "--signal", "count", "--json")
+    assert (done.status, done.err) == (0, "")
+    (row,) = json.loads(done.out)["reduced" if over == "time" else "units"]
+    assert (row["unit"], row["at"]) == (0, None)
+
+
+def test_what_figures_do_not_have(figures: tuple[str, Path], run: Run) -> None:
+    over, path = figures
+    done = run("show", path, "--layer", "loop", *(("--steps", "0:5") if over == "time" else ("--sequence", "1")))
+    assert (done.status, f"is reduced over {over}" in done.err) == (2, True)
+    if over == "time":
+        done = run("show", path, "--layer", "loop", "--signal", "pairs")
+        assert (done.status, "was reduced at each of 3 places" in done.err, "--at 0" in done.err) == (2, True, True)

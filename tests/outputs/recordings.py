@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -160,6 +161,26 @@ def blocks(what: Recording, arrays: Mapping[str, Mapping[str, Array]], stretch: 
                 yield from _stretches(what, arrays, batch, together, steps, stretch)
         if what.outcomes:
             yield Block(batch, 0, {}, outcomes={one.name: _cut(one, arrays, rows) for one in what.outcomes})
+
+
+def scattered(what: Recording, order: Sequence[int]) -> Recording:
+    """The same batches, of sequences that do not follow each other: `order` are their numbers, one after another."""
+    batches, start = [], 0
+    for batch in what.batches:
+        rows = np.sort(np.array(order[start : start + len(batch.rows)], np.int64))
+        beside = {name: replace(other, rows=rows) for name, other in batch.beside.items()}
+        batches.append(replace(batch, rows=rows, beside=beside))
+        start += len(rows)
+    return replace(what, batches=tuple(batches))
+
+
+def interleaved(found: Iterable[Block]) -> Iterator[Block]:
+    """The same blocks, those of every batch in turn."""
+    batches: dict[int, list[Block]] = {}
+    for block in found:
+        batches.setdefault(block.batch.first, []).append(block)
+    for together in zip_longest(*batches.values()):
+        yield from (block for block in together if block is not None)
 
 
 def _cut(one: Outcome, arrays: Mapping[str, Mapping[str, Array]], rows: Array) -> Array:

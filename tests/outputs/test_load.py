@@ -237,7 +237,7 @@ def _attribute(name: str, value: object) -> Callable[[h5py.File], None]:
         (_instead("layers/b/h", np.zeros((2, 9, 3), "i4")), "layers/b/h is int32"),
         (_instead("layers/b/final_h", np.zeros((3, 3), "f4")), "layers/b/final_h"),
         (_attribute("@format", "else"), "is no trace"),
-        (_attribute("@format_version", 4), "format version 4, and this release reads 1 to 3"),
+        (_attribute("@format_version", 5), "format version 5, and this release reads 1 to 4"),
         (_attribute("@first_step", -1), "attribute `first_step` is -1"),
         (_attribute("layers/b@name", 3), "no attribute `name`"),
         (_attribute("layers/b@name", "rnn/a"), "two layers named rnn/a"),
