@@ -47,6 +47,9 @@ def folder(tmp_path_factory):
     (place / "tests").symlink_to(DATA.parent)
     (place / "lengths.txt").write_text("8 5 2 1 " * 5)
     (place / "short.txt").write_text("160 90 40 " * 4)
+    (place / "corpus").mkdir()
+    for number, x in enumerate(np.load(SAMPLES / "gru_digits.npy")[:11]):
+        np.save(place / "corpus" / f"day{number}.npy", x)
     np.save(place / "vectors.npy", np.zeros((2, 7, 12), np.float32))
     done = run(first_trace(), place)
     assert done.returncode == 0, done.stderr

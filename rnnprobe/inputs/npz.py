@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from threading import Lock
 
 from rnnprobe.errors import OutOfResources
 from rnnprobe.inputs import npy
@@ -103,14 +104,20 @@ def _unpacked(file: File, member: zipfile.ZipInfo, start: int, name: str, heap: 
     shape, _, dtype, offset = npy.parse(_inflate(file, member, start, 1 << 14, name), name, file.path)
     npy.fits(shape, dtype, member.file_size - offset, name, file.path)
     cache: list[Grid] = []
+    lock = Lock()
 
-    def load(slices: tuple[slice, ...]) -> Array:
-        if not cache:
+    def unpack() -> None:
+        with lock:  # threads may ask for it at once
+            if cache:
+                return
             data = _inflate(file, member, start, member.file_size, name)
             if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
                 raise file.bad(f"{name} is damaged: its checksum is wrong")
             inner = spooled(file.path, ".npy", "", [(heap.keep(data), len(data))])
             cache.append(npy.grid(inner, 0, len(data), name))
+
+    def load(slices: tuple[slice, ...]) -> Array:
+        unpack()
         return cache[0].read(slices)
 
     return Grid(shape, dtype, load, name)

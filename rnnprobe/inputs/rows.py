@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from math import prod
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +42,7 @@ class Rows:
         self._waiting: list[Array] = []
         self._bytes = 0
         self._count = 0
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return self._count
@@ -61,7 +63,9 @@ class Rows:
             self._flush()
 
     def _flush(self) -> None:
-        if self._waiting:
+        with self._lock:  # threads may be the first to read
+            if not self._waiting:
+                return
             block = np.ascontiguousarray(np.concatenate(self._waiting))
             self._blocks.append((self._heap.keep(block.data), block.dtype))
             self._starts.append(self._starts[-1] + len(block))

@@ -170,9 +170,9 @@ class _Encoder:
         return ids
 
     def note(self, token: str, place: str, count: int = 1) -> None:
-        """Takes down a token that the vocabulary lacks."""
+        """Takes down a token that the vocabulary lacks; where another stands for it, that there was one."""
         self.first = self.first or place
-        self.missing[token] += count
+        self.missing[token if self.request.unknown is None else ""] += count
 
     def _chars(self, text: str) -> tuple[Ids, NDArray[np.intp]]:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
@@ -201,8 +201,10 @@ class _Encoder:
             word = words[bad[0]]
             found = re.search(rf"(?<!\S){re.escape(word)}(?!\S)", text)
             self.note(word, self._place(text, found.start() if found else 0), 0)
-            for index in bad.tolist():
-                self.note(words[index], "")
+            if self.request.unknown is None:
+                self.missing.update(words[index] for index in bad.tolist())
+            else:
+                self.note("", "", len(bad))
         return _without(ids, ends)
 
     def _place(self, text: str, index: int) -> str:

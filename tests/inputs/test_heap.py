@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnprobe.errors import OutOfResources
-from rnnprobe.inputs import READERS, heap, rows, text
+from rnnprobe.inputs import READERS, batching, heap, rows, text
 from rnnprobe.inputs.heap import Heap, Spooled
 from rnnprobe.inputs.names import Chained, Counted, finder, taken
 from rnnprobe.inputs.rows import Rows, apart, joined
@@ -96,6 +97,24 @@ def test_every_reader_with_little_memory(
     if reader.name != "hdf5":  # there its arrays lie in a group
         for found, given_ in zip(sequences_of(read("-", IDS, **more)), data, strict=True):
             np.testing.assert_array_equal(found, given_)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv", ".npz", ".h5"])
+def test_threads_may_load_side_by_side(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "IN_MEMORY", 0)
+    monkeypatch.setattr(batching, "CHECKED_AT_ONCE", 0)
+    data = ids(*np.random.default_rng(0).integers(1, 9, 200))
+    reader = next(reader for reader in READERS if suffix in reader.suffixes)
+    source = WRITERS[reader.name](tmp_path / f"a{suffix}", data)
+    if suffix == ".npz":
+        np.savez_compressed(source, *data)
+    more: dict[str, object] = {"vocabulary": LETTERS, "by": "line"} if suffix == ".txt" else {}
+    batches = read(source, IDS, batch_size=4, **more)
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(lambda batch: batch.load(0, batch.steps), batches))
+    for batch, block in zip(batches, loaded, strict=True):
+        for row, number in enumerate(batch.rows):
+            np.testing.assert_array_equal(block[row, : batch.lengths[row]], data[number])
 
 
 @given(LENGTHS, st.sampled_from([(), (2,), (2, 3)]), st.data())
