@@ -1,8 +1,12 @@
-"""Peak memory of `rnnprobe trace` against the length of the sequence: `python benchmarks/memory.py`.
+"""Peak memory and time of `rnnprobe trace` against the length of the sequence: `python benchmarks/memory.py`.
 
-An LSTM of 128 units over one sequence of 10,000 and one of 1,000,000 steps, every signal recorded to HDF5. A peak is
-the largest resident size that the operating system counted in any one process of the command (`ru_maxrss`). The trace
-of the long sequence takes 6 GB of disk while it runs.
+An LSTM over one sequence of 100 thousand and one of 10 million steps, states and gates recorded to HDF5. A peak is the
+largest resident size that the operating system counted in any one process of the command (`ru_maxrss`). The time of a
+step is that of the command, less what it takes for one step: start-up and compiling. The trace of the long sequence
+takes 4 GB of disk while it runs.
+
+Status 1 where a goal is missed: the peak of the long sequence, and its time for each step, at most 10 % over those of
+the short one.
 """
 
 from __future__ import annotations
@@ -20,7 +24,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-UNITS, FEATURES = 128, 16
+FEATURES = 2
+GOAL = 1.1
 
 
 def model(path: Path, units: int, features: int) -> Path:
@@ -41,7 +46,7 @@ def traced(folder: Path, weights: Path, steps: int) -> tuple[float, float]:
     x = folder / "x.npy"
     np.save(x, np.random.default_rng(1).normal(size=(steps, FEATURES)).astype("f"))
     command = [sys.executable, "-m", "rnnprobe", "trace", str(weights), "--input", str(x)]
-    command += ["--record", "all", "-o", str(folder / "trace.h5"), "--force", "-q"]
+    command += ["-o", str(folder / "trace.h5"), "--force", "-q"]
     begin = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         peak = pool.apply(_peak, (command,))
@@ -55,19 +60,26 @@ def _peak(command: list[str]) -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--long", type=int, default=1_000_000)
-    parser.add_argument("--short", type=int, default=10_000)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+def main() -> int:
+    """Measures, prints, and says by the status whether the goals are met."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--long", type=int, default=10_000_000)
+    parser.add_argument("--short", type=int, default=100_000)
+    parser.add_argument("--units", type=int, default=16)
+    parser.add_argument("--folder", help="on the disk to write to")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
-        weights = model(folder / "weights.h5", arguments.units, FEATURES)
-        rows = [(steps, *traced(folder, weights, steps)) for steps in (arguments.short, arguments.long)]
-    for steps, seconds, peak in rows:
-        print(f"{steps:>10,} steps  {seconds:7.1f} s  peak {peak:7.1f} MB")
-    print(f"difference of the peaks: {rows[1][2] - rows[0][2]:.1f} MB")
+        weights = model(folder / "weights.h5", given.units, FEATURES)
+        begun, _ = traced(folder, weights, 1)
+        rows = [(steps, *traced(folder, weights, steps)) for steps in (given.short, given.long)]
+    each = [(seconds - begun) / steps for steps, seconds, _ in rows]
+    for (steps, seconds, peak), one in zip(rows, each, strict=True):
+        print(f"{steps:>10,} steps  {seconds:7.1f} s  {1e6 * one:6.2f} µs a step  peak {peak:7.1f} MB")
+    shares = rows[1][2] / rows[0][2], each[1] / each[0]
+    print(f"the long one against the short one: peak {shares[0]:.3f}, a step {shares[1]:.3f}    goal: at most {GOAL}")
+    return int(max(shares) > GOAL)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
