@@ -17,7 +17,7 @@ from socket import gethostname
 from threading import Lock
 from typing import Any
 
-from rnnprobe.errors import BadInput, OutOfResources
+from rnnprobe.errors import BadInput, OutOfResources, RnnprobeError
 from rnnprobe.runs import parts
 from rnnprobe.runs.job import Job, Ready, opened, ready
 from rnnprobe.runs.ledger import Done, Ledger
@@ -185,7 +185,7 @@ def check(order: Order) -> str:
                     return f"sees another file at {path}"
             if sha256(opened(order.job).checkpoint.files) != dict(order.attributes)["model_sha256"]:
                 return f"sees another model at {order.job.model}"
-    except OSError as exc:
+    except (OSError, RnnprobeError) as exc:
         return f"does not see what is read here: {exc}"
     return ""
 
