@@ -67,7 +67,7 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         self._client, self._close = _connected(address)
-        self.workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        self.workers = len(self._client.nthreads())
         if not self.workers:
             self._close()
             raise BadInput(f"the scheduler {address} has no worker", hint=f"dask worker {address} starts one")
@@ -87,7 +87,11 @@ class Cluster:
         from distributed import KilledWorker, as_completed
 
         order = _order(ready, ledger)
-        for worker, problem in self._client.run(check, order).items():
+        try:
+            answers = self._client.run(check, order)
+        except ModuleNotFoundError as exc:
+            raise BadInput(f"a worker lacks what is needed: {exc}", hint="pip install 'rnnprobe[dask]' there") from exc
+        for worker, problem in answers.items():
             if problem:
                 raise BadInput(f"the worker {worker} {problem}", path=ledger.folder.parent)
         futures = {self._client.submit(trace, order, part, pure=False): part for part in ledger.todo}

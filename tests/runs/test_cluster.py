@@ -92,7 +92,7 @@ def test_a_worker_is_killed_half_way(plain):
 def test_interrupted_and_gone_on_with_alone(plain):
     """Ctrl-C goes to every process of the terminal; one machine goes on with what the cluster began."""
     running = subprocess.Popen(
-        command(plain, "i.h5", "--scheduler", "local:2", "--merge"),
+        command(plain, "i.h5", "--scheduler", "local:1", "--merge"),
         cwd=plain,
         stderr=subprocess.PIPE,
         text=True,
