@@ -129,6 +129,8 @@ def command(
       rnnprobe trace model.h5 --input corpus.txt --reduce mean,std,histogram -o figures.h5
       rnnprobe trace model.pb --feed wav_data=speech.wav -o trace.h5
       rnnprobe trace model.ckpt --engine original --input x.npy --tensor 'rnn/while/*/alignments*'
+      rnnprobe trace model.ckpt --input corpus.jsonl -o corpus.h5 --resume
+      rnnprobe trace model.ckpt --input corpus.jsonl -o corpus.h5 --scheduler tcp://head:8786
     """
     from rnnprobe import outputs, runs
     from rnnprobe.cli.dry_run import show

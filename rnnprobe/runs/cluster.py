@@ -17,7 +17,7 @@ from socket import gethostname
 from threading import Lock
 from typing import Any
 
-from rnnprobe.errors import BadInput, OutOfResources
+from rnnprobe.errors import BadInput, OutOfResources, RnnprobeError
 from rnnprobe.runs import parts, threads
 from rnnprobe.runs.job import Job, Ready, opened, ready
 from rnnprobe.runs.ledger import Done, Ledger
@@ -67,7 +67,7 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         self._client, self._close = _connected(address)
-        self.workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        self.workers = len(self._client.nthreads())
         if not self.workers:
             self._close()
             raise BadInput(f"the scheduler {address} has no worker", hint=f"dask worker {address} starts one")
@@ -87,7 +87,11 @@ class Cluster:
         from distributed import KilledWorker, as_completed
 
         order = _order(ready, ledger)
-        for worker, problem in self._client.run(check, order).items():
+        try:
+            answers = self._client.run(check, order)
+        except ModuleNotFoundError as exc:
+            raise BadInput(f"a worker lacks what is needed: {exc}", hint="pip install 'rnnprobe[dask]' there") from exc
+        for worker, problem in answers.items():
             if problem:
                 raise BadInput(f"the worker {worker} {problem}", path=ledger.folder.parent)
         futures = {self._client.submit(trace, order, part, pure=False): part for part in ledger.todo}
@@ -185,7 +189,7 @@ def check(order: Order) -> str:
                     return f"sees another file at {path}"
             if sha256(opened(order.job).checkpoint.files) != dict(order.attributes)["model_sha256"]:
                 return f"sees another model at {order.job.model}"
-    except OSError as exc:
+    except (OSError, RnnprobeError) as exc:
         return f"does not see what is read here: {exc}"
     return ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,14 +76,14 @@ def shards(
 _PASSING = {"created", "command", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid"}
 
 
-def assert_same(one: Path, other: Path) -> None:
-    """Holds two traces against each other, bit by bit, with their attributes and axes."""
+def assert_same(one: Path, other: Path, passing: Collection[str] = ()) -> None:
+    """Holds two traces against each other, bit by bit, with their axes and attributes but those of `passing`."""
     with h5py.File(one) as left, h5py.File(other) as right:
         names = _names(left)
         assert names == _names(right)
         for name in names:
             a, b = (left[name], right[name]) if name else (left, right)
-            for key in (set(a.attrs) | set(b.attrs)) - _PASSING:
+            for key in (set(a.attrs) | set(b.attrs)) - _PASSING - set(passing):
                 assert np.array_equal(a.attrs[key], b.attrs[key]), (name, key)
             if isinstance(a, h5py.Dataset):
                 assert (a.shape, a.dtype) == (b.shape, b.dtype), name
