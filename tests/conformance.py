@@ -169,13 +169,14 @@ def _attending(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
     recorded = trace.layers[layer.name]
     signals = {name: np.asarray(array) for name, array in recorded.signals.items()}
     compared = {"out0": difference(data["out0"], signals[layer.cell.emits])}
-    inner = [name for name in layer.cell.states if name not in ("attention", "alignments")]
+    alignments = [name for name in sorted(signals) if re.fullmatch(r"alignments(_\d+)?", name)]
+    inner = [name for name in layer.cell.states if name not in ("attention", *alignments)]
     for name in data:
         found = re.fullmatch(r"(?:step(\d+)_s|st)(\d+)", name)
         if not found:
             continue
         t, k = int(found[1] or data["x"].shape[1] - 1), int(found[2])
-        kept = [*inner, "attention", "time", "alignments", "alignments"][k]
+        kept = [*inner, "attention", "time", *alignments, *alignments][k]
         compared[name] = difference(data[name], t + 1 if kept == "time" else signals[kept][:, t])
         if kept in layer.cell.states and not found[1]:
             compared[f"final {kept}"] = difference(data[name], recorded.final[kept])
@@ -269,6 +270,8 @@ def _flatten(cells: Sequence[Any], states: Sequence[Mapping[str, Any]]) -> list[
         for name in cell.states:
             array = np.asarray(state[name])
             rows = array.reshape(*array.shape[:-2], -1) if name == "memory" and "attns" in state else array
+            # Sonnet counts the steps of all sequences together.
+            rows = rows[0] if name == "count" else rows
             # A neural Turing machine keeps a list of what its heads read, and one of their addresses.
             flat += list(np.moveaxis(array, -2, 0)) if name in ("reads", "addresses") else [rows]
     return flat

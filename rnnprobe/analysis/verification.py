@@ -37,8 +37,7 @@ Verified: TypeAlias = dict[str, str | float | int]
 
 def tolerance(network: Network) -> float:
     """How far a value may be off, relative to the largest of its signal, where the user says nothing else."""
-    foreign = any(layer.cell.framework != "keras" for layer in network.layers)
-    return (GRAPH_TOLERANCE if foreign else TOLERANCE)[stacks.compute_dtype(network.layers)]
+    return (GRAPH_TOLERANCE if network.foreign else TOLERANCE)[stacks.compute_dtype(network.layers)]
 
 
 def refuse_foreign(network: Network) -> None:

@@ -8,6 +8,7 @@ them asserts that each cell has a golden made by the genuine framework.
 from __future__ import annotations
 
 from rnnprobe.cells.addons import ADDONS_LAYER_NORM_LSTM, ADDONS_PEEPHOLE_LSTM
+from rnnprobe.cells.batch_norm_lstm import SONNET1_BATCH_NORM_LSTMS
 from rnnprobe.cells.block_lstm import CUDNN_COMPATIBLE_LSTM, LSTM_BLOCK, LSTM_BLOCK_WRAPPER, LSTM_FUSED
 from rnnprobe.cells.conv_lstm import CONV_LSTMS
 from rnnprobe.cells.glstm import GLSTM, GLSTM_SHARED
@@ -62,6 +63,7 @@ from rnnprobe.cells.sonnet import (
     SONNET_VANILLA_RNN,
 )
 from rnnprobe.cells.sonnet1 import SONNET1_LAYER_NORM_LSTM, SONNET1_LSTM
+from rnnprobe.cells.sonnet1_conv_lstm import SONNET1_CONV_LSTMS
 from rnnprobe.cells.sru import SRU
 from rnnprobe.cells.ugrnn import INTERSECTION_RNN, INTERSECTION_RNN_PROJECTED, UGRNN
 from rnnprobe.types import Cell
@@ -107,6 +109,8 @@ CELLS: tuple[Cell, ...] = (
     *GRID_LSTMS,
     SONNET1_LAYER_NORM_LSTM,
     SONNET1_LSTM,
+    *SONNET1_BATCH_NORM_LSTMS,
+    *SONNET1_CONV_LSTMS,
     MAGENTA_HYPER_LSTM,
     MAGENTA_HYPER_LSTM_PLAIN,
     MAGENTA_LAYER_NORM_LSTM,

@@ -5,7 +5,8 @@
     o = ψ(x∗W_o + h∗U_o + b_o)        h' = o·φ(c')
 
 Of a step `[batch, *space, input_size]`, states are `[batch, *space', units]`. The input's convolution has the layer's
-strides, padding and dilation, which make space' of space; that of h is padded to keep its extent and has neither.
+strides, padding and dilation, which make space' of space; that of h is padded to keep its extent and has neither, but
+Sonnet 1 dilates it as well (`rnnprobe.cells.sonnet1_conv_lstm`).
 
 Keras `ConvLSTM1D/2D/3D` (`convolutional_recurrent.py`, `conv_lstm.py`), TensorFlow 1.4 and later
 `contrib.rnn.Conv1D/2D/3DLSTMCell` (`contrib/rnn/python/ops/rnn_cell.py`), Sonnet 2 `Conv1D/2D/3DLSTM`
@@ -18,8 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rnnprobe.cells import lstm
-from rnnprobe.cells.lstm import BASIC_LSTM
+from rnnprobe.cells.lstm import BASIC_LSTM, gated
 from rnnprobe.cells.options import (
     ACTIVATION,
     DATA_FORMAT,
@@ -35,7 +35,7 @@ from rnnprobe.cells.storage import bias, columns
 from rnnprobe.errors import BadInput
 from rnnprobe.types import Cell, OptionValue, Part, Signal, Weight, Xp
 
-_EXTENTS = {
+EXTENTS = {
     1: ("kernel_width",),
     2: ("kernel_height", "kernel_width"),
     3: ("kernel_depth", "kernel_height", "kernel_width"),
@@ -51,32 +51,27 @@ def project(xp: Xp, w: Mapping[str, Any], x: Any, options: Mapping[str, OptionVa
     z = xp.convolve(
         x,
         w["kernel"],
-        _each(options, "strides", axes),
+        each(options, "strides", axes),
         str(options.get("padding", "same")),
-        _each(options, "dilation_rate", axes),
+        each(options, "dilation_rate", axes),
     )
-    return z + w["bias"] if "bias" in w else z
+    for part in ("bias", "recurrent_bias"):
+        if part in w:
+            z = z + w[part]
+    return z
 
 
-class _Convolving:
-    """A namespace whose products with a matrix are convolutions that keep the extent."""
-
-    def __init__(self, xp: Xp) -> None:
-        self._xp = xp
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._xp, name)
-
-    def matmul(self, a: Any, kernel: Any) -> Any:
-        ones = (1,) * (len(kernel.shape) - 2)
-        return self._xp.convolve(a, kernel, ones, "same", ones)
+def keeping(xp: Xp, a: Any, kernel: Any, dilation: tuple[int, ...] | None = None) -> Any:
+    """A convolution that keeps the extent."""
+    ones = (1,) * (len(kernel.shape) - 2)
+    return xp.convolve(a, kernel, ones, "same", dilation or ones)
 
 
 def step(
     xp: Xp, w: Mapping[str, Any], z: Any, state: Mapping[str, Any], options: Mapping[str, OptionValue]
 ) -> dict[str, Any]:
     """One step from z `[batch, *space', 4 · units]`, c and h `[batch, *space', units]`."""
-    return lstm.step(_Convolving(xp), w, z, state, options)
+    return gated(xp, w, z + keeping(xp, state["h"], w["recurrent_kernel"]), state, options)
 
 
 def space(shape: tuple[int, ...], sizes: Mapping[str, int], options: Mapping[str, OptionValue]) -> tuple[int, ...]:
@@ -87,22 +82,22 @@ def space(shape: tuple[int, ...], sizes: Mapping[str, int], options: Mapping[str
     """
     axes = len(shape) - 1
     extent = shape[1:] if options.get("data_format") == "channels_first" else shape[:-1]
-    strides, dilation = _each(options, "strides", axes), _each(options, "dilation_rate", axes)
+    strides, dilation = each(options, "strides", axes), each(options, "dilation_rate", axes)
     if max(strides) > 1 and max(dilation) > 1:
         raise BadInput(
-            f"strides are {_times(strides)} and dilation_rate is {_times(dilation)}; Keras has one of them or the other"
+            f"strides are {times(strides)} and dilation_rate is {times(dilation)}; Keras has one of them or the other"
         )
     if options.get("padding", "same") == "valid":
-        reach = [(sizes[name] - 1) * d + 1 for name, d in zip(_EXTENTS[axes], dilation, strict=True)]
+        reach = [(sizes[name] - 1) * d + 1 for name, d in zip(EXTENTS[axes], dilation, strict=True)]
         if any(r > n for r, n in zip(reach, extent, strict=True)):
             raise BadInput(
-                f"steps of {_times(extent)} are smaller than the kernel, which spans {_times(reach)} without padding"
+                f"steps of {times(extent)} are smaller than the kernel, which spans {times(reach)} without padding"
             )
         extent = tuple(n - r + 1 for r, n in zip(reach, extent, strict=True))
     return tuple(-(-n // s) for n, s in zip(extent, strides, strict=True))
 
 
-def _each(options: Mapping[str, OptionValue], name: str, axes: int) -> tuple[int, ...]:
+def each(options: Mapping[str, OptionValue], name: str, axes: int) -> tuple[int, ...]:
     """An option's number for each axis of space.
 
     Raises:
@@ -116,14 +111,14 @@ def _each(options: Mapping[str, OptionValue], name: str, axes: int) -> tuple[int
     return tuple(whole)
 
 
-def _times(extent: tuple[int, ...] | list[int]) -> str:
+def times(extent: tuple[int, ...] | list[int]) -> str:
     return " × ".join(map(str, extent))
 
 
-def _kernel(role: str, names: tuple[str, ...], axes: int, rows: str, gates: tuple[str, ...]) -> Weight:
+def kernel(role: str, names: tuple[str, ...], axes: int, rows: str, gates: tuple[str, ...]) -> Weight:
     """One kernel, of the same name as its part but for the gate's letter."""
     part = "recurrent_kernel" if role.startswith("recurrent") else "kernel"
-    return Weight(role, names, (*_EXTENTS[axes], rows, columns(gates)), (Part(part, rows, gates),))
+    return Weight(role, names, (*EXTENTS[axes], rows, columns(gates)), (Part(part, rows, gates),))
 
 
 _SIGNALS = tuple(Signal(signal.name, signal.kind, activation=signal.activation) for signal in BASIC_LSTM.signals)
@@ -136,7 +131,7 @@ _SONNET_GATES = ("i", "f", "g", "o")
 def _contrib(axes: int) -> Cell:
     """TensorFlow 1's: one kernel for input and h together."""
     rows = (Part("kernel", "input_size", _TF1_GATES), Part("recurrent_kernel", "units", _TF1_GATES))
-    shape = (*_EXTENTS[axes], "input_size + units", columns(_TF1_GATES))
+    shape = (*EXTENTS[axes], "input_size + units", columns(_TF1_GATES))
     return replace(
         BASIC_LSTM,
         name=f"conv_lstm_{axes}d",
@@ -164,8 +159,8 @@ def _keras(axes: int) -> Cell:
         scopes=("conv_lstm_cell",),
         classes=(f"ConvLSTM{axes}D", f"ConvLSTM{axes}DCell", "ConvLSTMCell"),
         weights=(
-            _kernel("kernel", ("kernel",), axes, "input_size", _KERAS_GATES),
-            _kernel("recurrent_kernel", ("recurrent_kernel",), axes, "units", _KERAS_GATES),
+            kernel("kernel", ("kernel",), axes, "input_size", _KERAS_GATES),
+            kernel("recurrent_kernel", ("recurrent_kernel",), axes, "units", _KERAS_GATES),
             bias("bias", ("bias",), _KERAS_GATES, optional=True),
         ),
         gates=_KERAS_GATES,
@@ -196,8 +191,8 @@ def _sonnet(axes: int) -> Cell:
         scopes=(f"conv{axes}_dlstm",),
         classes=(f"Conv{axes}DLSTM",),
         weights=(
-            _kernel("kernel", ("_input_to_hidden/w",), axes, "input_size", _SONNET_GATES),
-            _kernel("recurrent_kernel", ("_hidden_to_hidden/w",), axes, "units", _SONNET_GATES),
+            kernel("kernel", ("_input_to_hidden/w",), axes, "input_size", _SONNET_GATES),
+            kernel("recurrent_kernel", ("_hidden_to_hidden/w",), axes, "units", _SONNET_GATES),
             bias("bias", ("b",), _SONNET_GATES),
         ),
         gates=_SONNET_GATES,
@@ -206,9 +201,9 @@ def _sonnet(axes: int) -> Cell:
     )
 
 
-CONV_LSTM_1D, CONV_LSTM_2D, CONV_LSTM_3D = (_contrib(axes) for axes in _EXTENTS)
-KERAS_CONV_LSTM_1D, KERAS_CONV_LSTM_2D, KERAS_CONV_LSTM_3D = (_keras(axes) for axes in _EXTENTS)
-SONNET_CONV_LSTM_1D, SONNET_CONV_LSTM_2D, SONNET_CONV_LSTM_3D = (_sonnet(axes) for axes in _EXTENTS)
+CONV_LSTM_1D, CONV_LSTM_2D, CONV_LSTM_3D = (_contrib(axes) for axes in EXTENTS)
+KERAS_CONV_LSTM_1D, KERAS_CONV_LSTM_2D, KERAS_CONV_LSTM_3D = (_keras(axes) for axes in EXTENTS)
+SONNET_CONV_LSTM_1D, SONNET_CONV_LSTM_2D, SONNET_CONV_LSTM_3D = (_sonnet(axes) for axes in EXTENTS)
 
 KERAS1_CONV_LSTM_2D = replace(
     KERAS_CONV_LSTM_2D,
@@ -220,8 +215,8 @@ KERAS1_CONV_LSTM_2D = replace(
         weight
         for gate, letter in zip(_KERAS1_GATES, "icfo", strict=True)
         for weight in (
-            _kernel(f"kernel_{gate}", (f"W_{letter}",), 2, "input_size", (gate,)),
-            _kernel(f"recurrent_kernel_{gate}", (f"U_{letter}",), 2, "units", (gate,)),
+            kernel(f"kernel_{gate}", (f"W_{letter}",), 2, "input_size", (gate,)),
+            kernel(f"recurrent_kernel_{gate}", (f"U_{letter}",), 2, "units", (gate,)),
             Weight(f"bias_{gate}", (f"b_{letter}",), ("units",), (Part("bias", "units", (gate,)),)),
         )
     ),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rnnprobe.cells.sonnet1 import start, starts
 from rnnprobe.types import Cell, OptionValue, Part, Signal, Weight, Xp
 
 _WORDS = {"t": "transform", "n": "candidate"}
@@ -63,7 +64,7 @@ SONNET1_HIGHWAY = Cell(
     framework="sonnet",
     scopes=("highwaycore",),
     classes=("HighwayCore",),
-    weights=(*_weights("t", "transform"), *_weights("h", "candidate")),
+    weights=(*_weights("t", "transform"), *_weights("h", "candidate"), *starts({"h": "0"})),
     gates=(),
     spelled=(),
     order=(),
@@ -74,4 +75,5 @@ SONNET1_HIGHWAY = Cell(
     options=(),
     project=project,
     step=step,
+    start=start,
 )

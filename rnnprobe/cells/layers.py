@@ -21,7 +21,7 @@ def fit(cell: Cell, weights: Mapping[str, Tensor], counts: Mapping[str, int] | N
 
     Returns:
         `input_size`, `units`, `output_size` and, of a convolution, `kernel_height` and the like; or None where a weight
-        is missing or a shape does not fit.
+        is missing, or that which goes with it, or a shape does not fit.
     """
     shapes = []
     for weight in cell.weights:
@@ -29,6 +29,8 @@ def fit(cell: Cell, weights: Mapping[str, Tensor], counts: Mapping[str, int] | N
         if tensor is not None:
             shapes.append((weight.shape, tensor.shape))
         elif not weight.optional:
+            return None
+        if weight.joint and (weight.role in weights) != (weight.joint in weights):
             return None
     sizes = solve(shapes, cell.relations, counts, dict.fromkeys(deciding(cell), 1))
     # Nothing but a projection makes h another width than the gates.

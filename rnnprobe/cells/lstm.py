@@ -65,8 +65,8 @@ def gated(
 
     Args:
         xp, w, state, options: as in `Cell.step`. Of w, what is there takes part: `gamma`, `beta` (norms of the sums,
-            a gate at a time), `state_gamma`, `state_beta` (of c), `peephole`, `projection`; and `c_gamma`, `c_beta` or
-            `c_peephole` of what h alone sees of c: its norm, or c·(1 + p).
+            a gate at a time), `state_gamma`, `state_beta` (of c), `peephole`, `projection`; and of what h alone sees of
+            c `c_gamma`, `c_beta` (its norm), `c_scale`, `c_shift` (c·scale + shift), then `c_peephole` (times 1 + p).
         total: `[batch, 4 · units]`, gates i, f, g, o; or `[batch, 3 · units]`, gates f, g, o, and i is 1 - f.
         epsilon: of the norms.
     """
@@ -95,8 +95,10 @@ def gated(
     o, seen = activate(xp, psi, pre["o"]), c
     if "c_gamma" in w:
         seen = signals["c_norm"] = layer_norm(xp, c, w["c_gamma"], w["c_beta"], epsilon)
+    if "c_scale" in w:
+        seen = signals["c_norm"] = c * w["c_scale"] + w["c_shift"]
     if "c_peephole" in w:
-        seen = signals["c_peeped"] = c + w["c_peephole"] * c
+        seen = signals["c_peeped"] = seen + w["c_peephole"] * seen
     h = o * activate(xp, phi, seen)
     signals |= {"i": i, "f": f, "g": g, "o": o, **{f"{gate}_pre": a for gate, a in pre.items()}}
     if "projection" in w:

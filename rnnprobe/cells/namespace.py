@@ -37,6 +37,9 @@ class Namespace(Protocol):
     def moveaxis(self, a: Any, source: int, destination: int) -> Any:
         """With one axis in another place, the others in their order."""
 
+    def reshape(self, a: Any, shape: Sequence[int]) -> Any:
+        """The same numbers in another shape; one of its extents may be -1, for what is left."""
+
     def sum(self, a: Any) -> Any:
         """Along the last axis, which stays, of length 1."""
 
@@ -76,6 +79,7 @@ class NumPy:
     minimum = staticmethod(np.minimum)
     mod = staticmethod(np.mod)
     moveaxis = staticmethod(np.moveaxis)
+    reshape = staticmethod(np.reshape)
     sqrt = staticmethod(np.sqrt)
     tanh = staticmethod(np.tanh)
     where = staticmethod(np.where)

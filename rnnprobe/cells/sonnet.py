@@ -20,6 +20,7 @@ from rnnprobe.cells.gru import KERAS_GRU
 from rnnprobe.cells.lstm import KERAS_LSTM, LSTM
 from rnnprobe.cells.options import ACTIVATION, RESET, SIGMOID, TANH
 from rnnprobe.cells.rnn import KERAS_SIMPLE_RNN
+from rnnprobe.cells.sonnet1 import start, starts
 from rnnprobe.cells.storage import bias, columns
 from rnnprobe.types import OptionValue, Part, Weight, Xp
 
@@ -97,16 +98,20 @@ SONNET1_GRU = replace(
     SONNET_GRU,
     name="sonnet1_gru",
     title="Sonnet 1 GRU",
-    weights=tuple(
-        weight
-        for gate, letter in zip(_SONNET1_GRU_GATES, "zrh", strict=True)
-        for weight in (
-            _part(f"kernel_{gate}", f"w{letter}", "kernel", "input_size", gate),
-            _part(f"recurrent_kernel_{gate}", f"u{letter}", "recurrent_kernel", "units", gate),
-            Weight(f"bias_{gate}", (f"b{letter}",), ("units",), (Part("bias", "units", (gate,)),)),
-        )
+    weights=(
+        *(
+            weight
+            for gate, letter in zip(_SONNET1_GRU_GATES, "zrh", strict=True)
+            for weight in (
+                _part(f"kernel_{gate}", f"w{letter}", "kernel", "input_size", gate),
+                _part(f"recurrent_kernel_{gate}", f"u{letter}", "recurrent_kernel", "units", gate),
+                Weight(f"bias_{gate}", (f"b{letter}",), ("units",), (Part("bias", "units", (gate,)),)),
+            )
+        ),
+        *starts({"h": "0"}),
     ),
     spelled=("z", "r", "h"),
+    start=start,
 )
 
 SONNET1_VANILLA_RNN = replace(
@@ -117,5 +122,7 @@ SONNET1_VANILLA_RNN = replace(
         *_kernels((), ("in_to_hidden/w", "hidden_to_hidden/w")),
         bias("bias", ("in_to_hidden/b",), ()),
         Weight("recurrent_bias", ("hidden_to_hidden/b",), ("units",), (Part("recurrent_bias", "units"),)),
+        *starts({"h": "0"}),
     ),
+    start=start,
 )

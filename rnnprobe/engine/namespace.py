@@ -20,6 +20,7 @@ class TensorFlow:
     maximum = staticmethod(tf.maximum)
     minimum = staticmethod(tf.minimum)
     mod = staticmethod(tf.math.floormod)
+    reshape = staticmethod(tf.reshape)
     sqrt = staticmethod(tf.sqrt)
     sigmoid = staticmethod(tf.sigmoid)
     tanh = staticmethod(tf.tanh)

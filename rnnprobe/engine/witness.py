@@ -70,7 +70,7 @@ def call(
         BadInput: there is none, or it can't be run on these sequences.
         Refused: its graph would have to run an operation that is not on the list.
     """
-    if any(layer.cell.framework != "keras" for layer in network.layers):
+    if network.foreign:
         if not feeds:
             try:
                 graph = OriginalGraph(network, batches, record=record)

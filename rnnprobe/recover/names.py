@@ -9,15 +9,19 @@ a `Candidate`, for a graph or a flag to settle.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
+from rnnprobe.cells.sonnet1_conv_lstm import SONNET1_CONV_LSTMS
+from rnnprobe.formats.keras_names import snake_case
 from rnnprobe.formats.natural import natural
+from rnnprobe.recover.beside import bereft, beside
 from rnnprobe.recover.numbered import stack
+from rnnprobe.recover.opaque import cut, left
 from rnnprobe.recover.stacked import bottoms
 from rnnprobe.recover.wiring import forward_first, wire
 from rnnprobe.recover.wrapped import wrapped
@@ -31,7 +35,11 @@ _DRIVER = re.compile(
 )
 # The scopes of the cuDNN layers that are basic cells, and tell the activation.
 _CUDNN_RNN = re.compile(r"(?:^|/)cudnn_rnn_(tanh|relu)(?:_\d+)?/")
+# What stands in front of a grid of cells, whatever its class is called.
+_GRID = re.compile(r"(?P<scope>.*)/project_m_\d+")
+_BEREFT = "a BatchNormLSTM, and nothing says which statistics its norms have: they lie beside it, under other names"
 _COUNTER = re.compile(r"_\d+$")
+_VARIABLE = re.compile(r"(.+)/Variable(?:_\d+)?")
 _SHARD = re.compile(r"^(?P<stem>.*/)?(?P<kind>W|W_P|W_[ft]_\d+)_(?P<number>\d+)$")
 
 
@@ -53,7 +61,8 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
         checkpoint: what was read.
         cell: the name of a cell that the user says candidates are.
     """
-    tensors = stack(_join_shards(checkpoint.weights))
+    whole, cuts = cut(checkpoint.weights, checkpoint.graph)
+    tensors = stack(_join_shards(whole)) | beside(checkpoint.tensors)
     layers: list[Layer] = []
     candidates: list[Candidate] = []
     for scope, matches, strangers in _scopes(tensors):
@@ -67,37 +76,40 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
             layers.append(_layer(named[0], checkpoint))
         elif strangers and (named or _below_driver(scope)):
             candidates.append(_with_strangers(scope, matches, strangers))
-        elif _below_driver(scope) and matches:
+        elif matches and (_below_driver(scope) or any(_convolves_h(match) for match in matches)):
             candidates.append(_unnamed(scope, matches))
     claimed = tuple(f"{layer.scope}/" for layer in layers)
     # What lies inside of a cell's scope is its own: the inner cells of a grid.
     layers = [layer for layer in layers if not layer.scope.startswith(claimed)]
     candidates = [candidate for candidate in candidates if not candidate.scope.startswith(claimed)]
+    candidates += [Candidate(scope, (), _BEREFT) for scope in bereft(tensors)]
+    layers, candidates = _outside_grids(layers, candidates, tensors)
     layers = bottoms(wrapped(layers, tensors), tensors)
     # A wrapper's weights may look like those of a basic cell.
     taken = {tensor.name for layer in layers for tensor in layer.weights.values()}
     spare = [name for name in tensors if name not in taken]
     candidates = [one for one in candidates if any(name.startswith(f"{one.scope}/") for name in spare)]
     layers.sort(key=lambda layer: natural(forward_first(layer.scope)))
-    notes, opaque = _opaque(tensors, layers)
-    return wire(Network(checkpoint, tuple(layers), (), (*candidates, *opaque), notes))
+    notes, buffers = left(tensors)
+    return wire(Network(checkpoint, tuple(layers), (), (*candidates, *buffers), (*cuts, *notes)))
 
 
-def _opaque(tensors: Mapping[str, Tensor], layers: Iterable[Layer]) -> tuple[tuple[str, ...], tuple[Candidate, ...]]:
-    """A note for each buffer of cuDNN's that lies beside its canonical weights, a candidate for one that lies alone."""
-    notes, candidates = [], []
-    for name in tensors:
-        scope, _, leaf = name.rpartition("/")
-        if leaf != "opaque_kernel":
-            continue
-        if any(layer.scope.startswith(f"{scope}/") for layer in layers):
-            notes.append(f"{name} holds the same weights as cuDNN lays them out; it is not read")
-        else:
-            reason = "cuDNN's own buffer of all weights of its layers, laid out as that release of cuDNN pleased"
-            candidates.append(
-                Candidate(scope, (), f"{leaf} is {reason}; a Saver without a var_list also saves them apart")
-            )
-    return tuple(notes), tuple(candidates)
+def _outside_grids(
+    layers: Sequence[Layer], candidates: Sequence[Candidate], tensors: Iterable[str]
+) -> tuple[list[Layer], list[Candidate]]:
+    """Without the cells of grids of which no table is known: by themselves they are none.
+
+    Such a grid is a candidate: `GridRNNCell` with dimensions that its user arranged.
+    """
+    stored = list(tensors)
+    grids = {found["scope"] for name in stored if (found := _GRID.fullmatch(name))}
+    grids = {scope for scope in grids if any(name.startswith(f"{scope}/recurrent/") for name in stored)}
+    inside = tuple(f"{scope}/recurrent/" for scope in grids)
+    left = [layer for layer in layers if not layer.scope.startswith(inside)]
+    open_ = [candidate for candidate in candidates if not candidate.scope.startswith(inside)]
+    unknown = grids - {layer.scope for layer in left} - {candidate.scope for candidate in open_}
+    reason = "a grid of cells, of which neither names nor shapes tell how its dimensions are arranged"
+    return left, [*open_, *(Candidate(scope, (), reason) for scope in sorted(unknown))]
 
 
 def _join_shards(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -162,17 +174,41 @@ def _scopes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[_Match], 
         if best is None:
             continue
         known = {tensor.name for tensor in best.weights.values()}
+        known |= set(_kept_states(best, tensors))
         yield scope, matches, sorted(n for n in tensors if n.startswith(f"{scope}/") and n not in known)
+
+
+def _kept_states(match: _Match, tensors: Mapping[str, Tensor]) -> Iterator[str]:
+    """The states `[batch, units]` that a stateful layer of tf.keras keeps in variables without a name of their own."""
+    for name, tensor in tensors.items() if match.cell.framework == "keras" else ():
+        place = _VARIABLE.fullmatch(name)
+        if place and place[1] == match.scope and len(tensor.shape) == 2 and tensor.shape[1] == match.sizes["units"]:
+            yield name
 
 
 def _is_named(scope: str, cell: Cell) -> bool:
     """Whether the scope's last component says that it is this cell."""
-    if cell.framework in ("keras", "sonnet"):
+    if cell.framework == "keras" or (cell.framework == "sonnet" and cell not in SONNET1_CONV_LSTMS):
         # No other cell keeps `kernel` and `recurrent_kernel` side by side in these proportions, nor has Sonnet's names,
-        # below whatever name the user gave the core.
-        return bool(cell.scopes)
-    leaf = scope.rpartition("/")[2]
-    return leaf in cell.scopes or _COUNTER.sub("", leaf) in cell.scopes
+        # below whatever name the user gave the core; but Sonnet 1 calls its convolutions as any are called.
+        return bool(cell.scopes) or _is_of_class(scope, cell)
+    return scope.rpartition("/")[2] in cell.scopes or _bare(scope) in cell.scopes
+
+
+def _is_of_class(scope: str, cell: Cell) -> bool:
+    """Whether tf.keras calls a layer of its class so: `cu_dnnlstm`. Of Keras 1, without a kernel, no scope is known."""
+    stored = {name for weight in cell.weights for name in weight.names}
+    return "kernel" in stored and _bare(scope) in {snake_case(name) for name in cell.classes}
+
+
+def _bare(scope: str) -> str:
+    """The last component of a scope, without its number."""
+    return _COUNTER.sub("", scope.rpartition("/")[2])
+
+
+def _convolves_h(match: _Match) -> bool:
+    """Whether it has a kernel for h besides that for its input, and both of a convolution."""
+    return match.cell.space is not None and "recurrent_kernel" in match.weights
 
 
 def _below_driver(scope: str) -> bool:
@@ -181,7 +217,9 @@ def _below_driver(scope: str) -> bool:
 
 def _layer(match: _Match, checkpoint: Checkpoint) -> Layer:
     known = {}
-    if match.cell.framework == "keras" and checkpoint.writer.startswith("TensorFlow 1."):
+    fixed = {option.name for option in match.cell.options if len(option.choices) == 1}
+    keras = match.cell.framework == "keras" and "recurrent_activation" not in fixed
+    if keras and checkpoint.writer.startswith("TensorFlow 1."):
         known["recurrent_activation"] = Value("hard_sigmoid", "assumed")
     cudnn = _CUDNN_RNN.search(match.scope)
     if cudnn and match.cell.name == "basic_rnn":

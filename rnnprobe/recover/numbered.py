@@ -33,11 +33,13 @@ def stack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if sorted(parts) == list(range(len(parts))) and len({(part.shape, part.dtype) for part in ordered}) == 1:
             for part in ordered:
                 del stacked[part.name]
-            stacked[name] = _stacked(name, ordered)
+            stacked[name] = joined(name, ordered)
     return stacked
 
 
-def _stacked(name: str, parts: Sequence[Tensor]) -> Tensor:
+def joined(name: str, parts: Sequence[Tensor]) -> Tensor:
+    """Tensors of one shape as one, with an axis more in front."""
+
     def read(rows: slice) -> Array:
         chosen = [part.load() for part in parts[rows]]
         return np.stack(chosen) if chosen else np.empty((0, *parts[0].shape), parts[0].dtype)

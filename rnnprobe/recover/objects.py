@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from rnnprobe.cells import CELLS
 from rnnprobe.cells.layers import defaults, fit
+from rnnprobe.cells.sonnet1_conv_lstm import SONNET1_CONV_LSTMS
 from rnnprobe.errors import BadInput
 from rnnprobe.formats.keras_metadata import tells_layers
 from rnnprobe.formats.object_graph import LAYER
@@ -100,7 +101,9 @@ class _Finder:
 
     def _says(self, found: tuple[Cell, Mapping[str, Tensor], Mapping[str, int]]) -> bool:
         """Whether something says that these weights are this cell's: its attributes or its variables' own names."""
-        return found[0].framework not in ("tf1", "published") or found[0].name == self.cell or self._called(found)
+        # Sonnet 1 calls its convolutions as any are called.
+        telling = found[0].framework not in ("tf1", "published") and found[0] not in SONNET1_CONV_LSTMS
+        return telling or found[0].name == self.cell or self._called(found)
 
     def _called(self, found: tuple[Cell, Mapping[str, Tensor], Mapping[str, int]]) -> bool:
         """Whether the variables' own names lie in a scope of this cell's."""

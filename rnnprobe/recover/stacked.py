@@ -11,7 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from rnnprobe.cells.attention_wrapper import MECHANISMS, MEMORY_STEPS, TOP_SIZE, attention_wrapper, emitting
+from rnnprobe.cells.attention_wrapper import (
+    MECHANISMS,
+    MEMORY_STEPS,
+    TOP_SIZE,
+    attention_wrapper,
+    emitting,
+    mechanisms,
+)
 from rnnprobe.cells.layers import defaults, fit, passed_size
 from rnnprobe.cells.options import OUTPUT_ATTENTION, RESIDUAL
 from rnnprobe.cells.stacked import stacked, suffix
@@ -20,7 +27,8 @@ from rnnprobe.types import Cell, Feed, Layer, Network, OptionValue, Tap, Tensor,
 
 MULTI = "multi_rnn_cell"
 _MEMBER = re.compile(rf"(?P<around>.+)/{MULTI}/cell_(?P<number>\d+)/[^/]+")
-_WRAPPER = ("attention", "alignments", "context")
+_MIXING = ("attention_layer", "attention_layer_0")
+_WRAPPER = re.compile(r"attention|(alignments|context)(_\d+)?")
 
 
 def bottoms(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> list[Layer]:
@@ -32,7 +40,8 @@ def bottoms(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> list[Laye
         if not fed or not plain:
             continue
         beside = {tensor.name for member in members for tensor in member.weights.values()}
-        bottom = attending(members[0], scope, tensors, beside)
+        others = [layer.scope.rpartition("/")[0] for layer in layers if layer not in members]
+        bottom = attending(members[0], scope, tensors, beside, others)
         if bottom is not None and bottom.sizes[TOP_SIZE] == passed_size(members[-1]):
             cell = replace(bottom.cell, options=(*bottom.cell.options, OUTPUT_ATTENTION), emits=members[0].cell.emits)
             found[layers.index(members[0])] = replace(bottom, cell=cell, options=defaults(cell, bottom.options))
@@ -64,7 +73,42 @@ def joined(network: Network) -> Network:
     open_ = [layer for layer in network.layers if TOP_SIZE in layer.sizes]
     for layer in open_:
         network = _parted(network, layer, "its stack is not read to the end")
+    for layer in network.layers:
+        doubt = _doubt(layer, shown=network.checkpoint.graph is not None)
+        if doubt:
+            network = _parted(network, layer, doubt)
+        elif "alignments_1" in {signal.name for signal in layer.cell.signals} and _is_assumed(layer):
+            note = (
+                f"{layer.name}: that its mechanisms have the order of their memory layers, and one memory, is assumed"
+            )
+            network = replace(network, notes=(*network.notes, note))
     return network
+
+
+def _is_assumed(layer: Layer) -> bool:
+    """Whether names alone say that it attends to something."""
+    attends = any(role.startswith("memory_layer") for role in layer.weights)
+    return attends and layer.context is not None and layer.context.evidence == "assumed"
+
+
+def _doubt(layer: Layer, *, shown: bool) -> str:
+    """Why a layer is not in the AttentionWrapper that names make of its weights, or nothing.
+
+    Args:
+        layer: any layer.
+        shown: a graph came along, and was read.
+    """
+    if not _is_assumed(layer):
+        return ""
+    kinds = mechanisms(layer.weights)
+    if shown:
+        return "the graph shows something else" if len(kinds) > 1 or kinds[0].dynamic else ""
+    if len(set(kinds)) > 1:
+        return "which of its mechanisms comes first is in the graph alone"
+    bare = not any(role in layer.weights for role in _MIXING) and kinds[0] is MECHANISMS[-1]
+    if len(kinds) > 1 and bare and not any(role.startswith("attention_g") for role in layer.weights):
+        return "how many mechanisms it has is in the graph alone"
+    return ""
 
 
 def _joined(network: Network, scope: str, members: Sequence[Layer]) -> Network:
@@ -152,9 +196,7 @@ def _made(scope: str, members: Sequence[Layer]) -> Layer | None:
 
 def _wrapped(cell: Cell, weights: Mapping[str, Tensor]) -> Cell:
     """A cell in the wrapper that these weights are of."""
-    additive, monotonic = "attention_query_layer" in weights, "attention_score_bias" in weights
-    mechanism = next(one for one in MECHANISMS if (one.additive, one.monotonic) == (additive, monotonic))
-    return attention_wrapper(mechanism, mixed="attention_layer" in weights)(cell)
+    return attention_wrapper(*mechanisms(weights), mixed=any(role in weights for role in _MIXING))(cell)
 
 
 def _parted(network: Network, bottom: Layer, why: str) -> Network:
@@ -205,7 +247,7 @@ def _use(chain: Sequence[Use]) -> Use:
     signals: list[dict[str, Tap]] = [{} for _ in top.signals]
     for mark, use in marked:
         for all_, own in zip(signals, use.signals, strict=True):
-            all_ |= {name if name in _WRAPPER else f"{name}{mark}": tap for name, tap in own.items()}
+            all_ |= {name if _WRAPPER.fullmatch(name) else f"{name}{mark}": tap for name, tap in own.items()}
     return replace(
         bottom,
         number=top.number,

@@ -137,7 +137,7 @@ class Run:
     @property
     def foreign(self) -> bool:
         """Whether a stored graph is the original, and not Keras."""
-        return any(layer.cell.framework != "keras" for layer in self.network.layers)
+        return self.network.foreign
 
 
 def _picked(blocks: Iterator[Block], record: Mapping[str, Sequence[str]]) -> Iterator[Block]:

@@ -42,6 +42,7 @@ class Weight:
         parts: the blocks in it, stacked along the last axis but one; along that of a vector. None where it takes no
             part in the equations.
         optional: the cell works without it.
+        joint: the role of another optional weight: either both are there, or neither is; empty where it stands alone.
     """
 
     role: str
@@ -49,6 +50,7 @@ class Weight:
     shape: tuple[str, ...]
     parts: tuple[Part, ...]
     optional: bool = False
+    joint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,5 +264,10 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network of {self.checkpoint.path}: {', '.join(layer.name for layer in self.layers) or 'no layer'}>"
 
+    @property
+    def foreign(self) -> bool:
+        """Whether a stored graph is the original, and not Keras: layers are none of Keras's, or read off a graph."""
+        return any(layer.cell.framework != "keras" or self.places.get(layer.name) for layer in self.layers)
+
     def __getitem__(self, name: str) -> Layer:
         return next(layer for layer in self.layers if layer.name == name)

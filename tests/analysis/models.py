@@ -47,17 +47,15 @@ def layer(
     }
     # Without the options that say how many windows a step has, it has the input of one.
     counts = dict.fromkeys(deciding(cell), 1)
-    sizes |= besides(cell, sizes) | ({"feature_size": input_size} if counts else {})
+    held = [weight for weight in cell.weights if optional or not weight.optional]
+    sizes |= besides(cell, sizes, held) | ({"feature_size": input_size} if counts else {})
     sizes |= dict([("kernel_depth", 2), ("kernel_height", 3), ("kernel_width", 2)][3 - space_axes(cell) :])
     random = np.random.default_rng(seed)
-    weights = {
-        weight.role: tensor(
-            f"{scope}/{weight.names[0]}",
-            random.normal(0, 0.5, [evaluate(d, sizes) for d in weight.shape]).astype(dtype),
-        )
-        for weight in cell.weights
-        if optional or not weight.optional
-    }
+    weights = {}
+    for weight in held:
+        values = random.normal(0, 0.5, [evaluate(d, sizes) for d in weight.shape]).astype(dtype)
+        values = np.exp(values) if weight.role.startswith("variance") else values
+        weights[weight.role] = tensor(f"{scope}/{weight.names[0]}", values)
     found = fit(cell, weights)
     assert found == sizes | counts
     return Layer(scope, scope, cell, weights, found, defaults(cell, known), feed=feed)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnprobe.cells.attention_wrapper import MECHANISMS, MEMORY_STEPS, attention_wrapper, emitting
+from rnnprobe.cells.attention_wrapper import DYNAMIC, MECHANISMS, MEMORY_STEPS, attention_wrapper, emitting
 from rnnprobe.cells.gru import GRU
 from rnnprobe.cells.layers import defaults, fit, passed_size, signal_shapes
 from rnnprobe.cells.lstm import BASIC_LSTM, LSTM
@@ -23,6 +23,7 @@ from .made import tensor
 PLACES = 7
 REACH = np.arange(PLACES)[None, :] < np.array([[4], [PLACES]])
 SIZES = {"input_size": 3, "units": 4, "output_size": 4, "memory_size": 6, "key_size": 4, "attention_size": 2}
+SIZES |= {f"{size}_{k}": 4 if size == "key_size" else 2 for size in ("key_size", "attention_size") for k in range(3)}
 SIZES |= {"units_0": 5, "output_size_0": 5, "units_1": 3, "output_size_1": 3, "input_size_1": 5, "input_size_2": 3}
 
 INNER = pytest.mark.parametrize(
@@ -63,8 +64,8 @@ def stepped(layer, seed=6, *, before=None):
     random = np.random.default_rng(seed)
     shapes = signal_shapes(layer)
     state = {name: random.normal(size=(2, *shapes[name])).astype("f") for name in layer.cell.states}
-    if "alignments" in state:
-        state["alignments"] = (random.dirichlet(np.ones(PLACES), 2) if before is None else before).astype("f")
+    for name in [name for name in state if name.startswith("alignments")]:
+        state[name] = (random.dirichlet(np.ones(PLACES), 2) if before is None else before).astype("f")
     memory = np.where(REACH[..., None], random.normal(size=(2, PLACES, 6)), 0).astype("f")
     w = assemble(layer)
     w |= layer.cell.attend(NumPy, w, memory, REACH)
@@ -101,6 +102,44 @@ def test_the_parts_account_for_every_element(inner, mechanism):
     for block in slices(layer):
         held[roles[id(block.tensor)]] += block.load().size
     assert held == {role: one.size for role, one in layer.weights.items()}
+
+
+@INNER
+@MIXED
+def test_of_several_mechanisms_each_attends_as_it_does_alone(inner, mixed):
+    several = made(attention_wrapper(MECHANISMS[0], MECHANISMS[2], MECHANISMS[3], mixed=mixed)(inner))
+    memory, state, got = stepped(several)
+    assert {name: array.shape[1:] for name, array in got.items()} == signal_shapes(several)
+    assert [name for name in several.cell.states if name.startswith("alignments")] == ["alignments_1"]
+    attentions = []
+    for k, mechanism in enumerate((MECHANISMS[0], MECHANISMS[2], MECHANISMS[3])):
+        cell = attention_wrapper(mechanism, mixed=mixed)(inner)
+        w = {role.removesuffix(f"_{k}"): array for role, array in assemble(several).items()}
+        w |= cell.attend(NumPy, w, memory, REACH)
+        before = {name: state[name] for name in inner.states} | {"attention": state["attention"]}
+        if mechanism.monotonic:
+            before["alignments"] = state[f"alignments_{k}"]
+        z = np.random.default_rng(7).normal(size=(2, 3)).astype("f")
+        alone = cell.step(NumPy, w, z, before, several.settings)
+        beside = several.cell.step(NumPy, {**assembled(several, memory)}, z, state, several.settings)
+        for name in ("alignments", "context"):
+            np.testing.assert_allclose(beside[f"{name}_{k}"], alone[name], atol=1e-6)
+        attentions.append(alone["attention"])
+    np.testing.assert_allclose(beside["attention"], np.concatenate(attentions, -1), atol=1e-6)
+
+
+def assembled(layer, memory):
+    w = assemble(layer)
+    return w | layer.cell.attend(NumPy, w, memory, REACH)
+
+
+@pytest.mark.parametrize("mechanism", DYNAMIC, ids=lambda mechanism: mechanism.title)
+def test_the_first_wrapper_attends_beyond_the_length(mechanism):
+    layer = made(attention_wrapper(mechanism, mixed=True)(GRU))
+    _, _, got = stepped(layer)
+    assert {name: array.shape[1:] for name, array in got.items()} == signal_shapes(layer)
+    assert got["alignments"][~REACH].all()
+    np.testing.assert_allclose(got["alignments"].sum(-1), 1, atol=1e-6)
 
 
 def test_what_is_passed_on_may_be_what_the_cell_inside_emits():

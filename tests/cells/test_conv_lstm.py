@@ -17,6 +17,7 @@ from rnnprobe.cells.conv_lstm import CONV_LSTMS, KERAS_CONV_LSTM_1D, KERAS_CONV_
 from rnnprobe.cells.layers import handed_on, output_shape, signal_shapes, step_shape, taken_up
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.cells.slices import assemble, slices
+from rnnprobe.cells.sonnet1_conv_lstm import SONNET1_CONV_LSTMS
 from rnnprobe.errors import BadInput
 from rnnprobe.recover.keras.cells import layer as from_config
 from rnnprobe.recover.keras.config import era
@@ -35,7 +36,9 @@ def run(made: Layer, x: np.ndarray) -> dict[str, np.ndarray]:
     made = replace(made, space=made.cell.space(x.shape[2:], made.sizes, made.settings))
     w, options, cell = assemble(made), made.settings, made.cell
     z = cell.project(NumPy, w, x.swapaxes(0, 1), options)
-    state = {name: np.zeros((len(x), *signal_shapes(made)[name]), "f") for name in cell.states}
+    shapes = {name: shape for name, shape in signal_shapes(made).items() if name in cell.states}
+    begin = cell.start(w, shapes) if cell.start else {}
+    state = {name: np.zeros((len(x), *shape), "f") + begin.get(name, 0) for name, shape in shapes.items()}
     steps = []
     for one in z:
         steps.append(cell.step(NumPy, w, one, state, options))
@@ -204,7 +207,7 @@ FILES = [
 
 def test_every_cell_has_a_golden():
     held = {la.cell.name for param in FILES for la in rnnprobe.open(param.values[0]).layers}
-    assert held == {cell.name for cell in CONV_LSTMS}
+    assert held == {cell.name for cell in (*CONV_LSTMS, *SONNET1_CONV_LSTMS)}
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -221,13 +224,15 @@ def test_what_the_release_computed(path, tmp_path):
     x = data["x"]
     for made in network.layers:
         recorded = run(made, x[:, ::-1] if made.direction == "backward" else x)
-        x = handed_on(NumPy, replace(made, space=recorded["h"].shape[3:]), recorded["h"])
+        emitted = recorded[made.cell.emits]
+        x = handed_on(NumPy, replace(made, space=emitted.shape[3:]), emitted)
     expected = data["y"] if "y" in data else data["out0"]
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-5)
     for name, array in data.items():
         if name.startswith("step"):
             t, k = (int(number) for number in re.findall(r"\d+", name))
-            np.testing.assert_allclose(recorded["ch"[k]][:, t], array, rtol=0, atol=1e-5, err_msg=name)
+            state = network.layers[-1].cell.states[k]
+            np.testing.assert_allclose(recorded[state][:, t], array, rtol=0, atol=1e-5, err_msg=name)
 
 
 def test_a_kernel_is_cut_by_gate_along_its_last_axes():

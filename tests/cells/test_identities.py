@@ -71,7 +71,7 @@ def test_c_keeps_what_f_lets_and_takes_what_i_lets(cell):
 def test_h_is_what_o_lets_of_c(cell):
     """h' = o·φ(c'), before its projection; of c where h sees something else of it, that."""
     for _, after, options in pairs(cell):
-        seen = after.get("c_norm", after.get("c_peeped", after.get("c_open", after["c"])))
+        seen = after.get("c_peeped", after.get("c_norm", after.get("c_open", after["c"])))
         h = after.get("h_unprojected", after.get("h_open", after["h"]))
         assert_same(h, after["o"] * ACTIVATIONS[str(options["activation"])](NumPy, seen))
 

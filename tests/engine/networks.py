@@ -60,7 +60,8 @@ def replay(
     left = np.array(lengths or [x.shape[1]] * len(x))
     z = cell.project(NumPy, w, x.swapaxes(0, 1), options)
     shapes = signal_shapes(made)
-    state = begin or {name: np.zeros((len(x), *shapes[name]), x.dtype) for name in cell.states}
+    own = cell.start(w, shapes) if cell.start else {}
+    state = begin or {name: np.zeros((len(x), *shapes[name]), x.dtype) + own.get(name, 0) for name in cell.states}
     times = range(x.shape[1])
     steps: dict = {}
     for t in reversed(times) if made.direction == "backward" else times:

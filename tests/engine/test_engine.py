@@ -22,14 +22,16 @@ RANDOM = np.random.default_rng(5)
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_every_cell_as_in_numpy(cell, direction):
     made = replace(layer(cell), direction=direction)
-    x, lengths = RANDOM.normal(size=(3, 7, *shape(made))).astype("f"), [7, 3, 0]
+    # Small, so that the sums of the widest convolutions round alike.
+    x, lengths = RANDOM.normal(0, 0.5, (3, 7, *shape(made))).astype("f"), [7, 3, 0]
     expected, final = replay(made, x, lengths)
     ((joined, initial, last),) = run(network(made), batch(x, lengths))
     for name, array in expected.items():
         np.testing.assert_allclose(joined["layer"][name], array, rtol=2e-6, atol=2e-6, err_msg=name)
     for name, array in final.items():
         np.testing.assert_allclose(last["layer"][name], array, rtol=0, atol=2e-6)
-        assert not initial["layer"][name].any()
+        # No step of the last one is valid: it stays as it starts.
+        np.testing.assert_array_equal(initial["layer"][name], np.broadcast_to(final[name][2], array.shape))
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

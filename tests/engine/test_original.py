@@ -48,6 +48,8 @@ MISSING = {
         "o_pre",
     },  # inside of LSTMBlockCell and BlockLSTM
     r"gru_block(_v2)?": {"r_pre", "z_pre", "n_pre"},
+    # Which step it is, as an integer of all sequences or written out.
+    r"sonnet-1.36/batch_norm_lstm_(\w*steps|static|trainable)": {"count"},
     r"multi_ugrnn": {"gru_cell/r_pre", "gru_cell/z_pre", "gru_cell/n_pre"},
     # The original has several tensors for each head.
     r"ntm.*": {
@@ -68,6 +70,10 @@ MISSING = {
 TOLERANCES = {r"conv\dd.*": 1e-5, r"magenta-1.3.1/layer_norm_lstm": 1e-5}
 REFUSED = {
     r"tf1.[24]/glstm_proj": "does not show how it runs these layers",  # up to TensorFlow 1.6 its input is slices of x
+    # Ops that run on GPUs alone; memories that are not one.
+    r"cudnn_.*opaque|cudnn_params|two_memories": "does not show how it runs these layers",
+    r"keras_masked_otherwise": "nothing shows what that is",
+    r"tf1.4/keras_(lstm|two|both)": "can't be recorded and held against the input",  # no step of it is in the loop
     r"attnwrap_encoded": "'x' has lengths of its own",
 }
 

@@ -93,6 +93,21 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "sonnet1_gru": {"residual": False},
     "sonnet1_vanilla_rnn": {"activation": "tanh", "residual": False},
     "sonnet1_highway": {"residual": False},
+    **{
+        f"sonnet1_batch_norm_lstm_{norm}{steps}": {"forget_bias": 1.0, "hidden_clip": None, "state_clip": None}
+        for norm in "hxc"
+        for steps in ("", "_steps")
+    },
+    **{
+        f"sonnet1_{normed}conv_lstm_{axes}d": {"forget_bias": 1.0, "dilation_rate": 1, "residual": False}
+        for normed in ("", "layer_norm_", "skip_")
+        for axes in (1, 2, 3)
+    },
+    **{
+        f"{cell}{variant}": {"residual": False}
+        for cell in ("grid2_basic_rnn", "grid2_basic_lstm", "grid2_lstm", "grid3_lstm", "grid2_gru")
+        for variant in ("_tied", "_non_recurrent")
+    },
     "magenta_lstm": {"forget_bias": 1.0, "residual": False},
     "magenta_layer_norm_lstm": {"forget_bias": 1.0, "residual": False},
     "magenta_hyper_lstm": {"forget_bias": 1.0, "residual": False},
@@ -178,17 +193,51 @@ CASES: dict[str, tuple[Expected, ...]] = {
             (2, "gru"),
         )
     },
+    **{
+        f"{case}_{variant}": (Expected(f"{cell}_{variant}", options=options | (shown if variant[0] == "n" else {})),)
+        for case, cell, options, shown in (
+            ("grid2basicrnncell", "grid2_basic_rnn", {}, {"non_recurrent_activation": "relu"}),
+            ("grid2basiclstmcell", "grid2_basic_lstm", {"forget_bias": 0.5}, {"non_recurrent_activation": "tanh"}),
+            ("grid2lstmcell", "grid2_lstm", {"forget_bias": 1.0}, {"non_recurrent_activation": "relu"}),
+            ("grid3lstmcell", "grid3_lstm", {"forget_bias": 0.5}, {"non_recurrent_activation": "sigmoid"}),
+            ("grid2grucell", "grid2_gru", {}, {"non_recurrent_activation": "relu"}),
+        )
+        for variant in ("tied", "non_recurrent")
+    },
+    r"gridrnncell": (Expected("grid2_lstm"),),
     r"attncell": (Expected(),),
     r"attncell_in_multi": STACK,
     r"highway|highway_uncoupled|inproj|outproj": (Expected(),),
     r"multi_hw_out": STACK,
     r"ntm": (Expected("lstm"),),
-    r"sonnet-1.36/(lstm|lstm_named)": (Expected("sonnet1_lstm"),),
+    r"sonnet-1.36/(lstm|lstm_named|lstm_trainable)": (Expected("sonnet1_lstm"),),
+    r"sonnet-1.36/lstm_block": (Expected(BLOCK),),
+    r"sonnet-1.36/batch_norm_lstm": (Expected("sonnet1_batch_norm_lstm_h"),),
+    r"sonnet-1.36/batch_norm_lstm_two": (
+        Expected("sonnet1_batch_norm_lstm_h"),
+        Expected("sonnet1_batch_norm_lstm_h", sources=(0,)),
+    ),
+    r"sonnet-1.36/batch_norm_lstm_full": (
+        Expected("sonnet1_batch_norm_lstm_h", options={"forget_bias": 0.5, "hidden_clip": 0.1, "state_clip": 0.3}),
+    ),
+    r"sonnet-1.36/batch_norm_lstm_(steps|static|trainable)": (Expected("sonnet1_batch_norm_lstm_h_steps"),),
+    **{
+        f"sonnet-1.36/batch_norm_lstm_{norm}": (Expected(f"sonnet1_batch_norm_lstm_{norm}"),)
+        for norm in ("x", "x_steps", "c", "c_steps")
+    },
+    **{f"sonnet-1.14/conv_lstm_{axes}d_skip": (Expected(f"sonnet1_skip_conv_lstm_{axes}d"),) for axes in (1, 2, 3)},
+    r"sonnet-1.36/conv_lstm_2d": (Expected("sonnet1_conv_lstm_2d", options={"forget_bias": 0.5, "dilation_rate": 2}),),
+    r"sonnet-1.36/conv_lstm_2d_(named|trainable)": (Expected("sonnet1_conv_lstm_2d"),),
+    **{f"sonnet-1.36/conv_lstm_{axes}d": (Expected(f"sonnet1_conv_lstm_{axes}d"),) for axes in (1, 3)},
+    **{
+        f"sonnet-1.36/conv_lstm_{axes}d_layer_norm": (Expected(f"sonnet1_layer_norm_conv_lstm_{axes}d"),)
+        for axes in (1, 2, 3)
+    },
     r"sonnet-1.36/lstm_full": (
         Expected("sonnet1_lstm", options={"forget_bias": 0.5, "hidden_clip": 0.1, "state_clip": 0.3}),
     ),
     r"sonnet-1.36/lstm_layer_norm": (Expected("sonnet1_layer_norm_lstm"),),
-    r"sonnet-1.36/(gru|gru_named)": (Expected("sonnet1_gru"),),
+    r"sonnet-1.36/(gru|gru_named|gru_trainable)": (Expected("sonnet1_gru"),),
     r"sonnet-1.36/vanilla_rnn": (Expected("sonnet1_vanilla_rnn", options={"activation": "relu"}),),
     r"sonnet-1.36/highway": (Expected("sonnet1_highway"),),
     r"magenta-1.3.1/lstm": (Expected("magenta_lstm"),),

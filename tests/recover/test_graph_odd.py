@@ -370,13 +370,13 @@ def test_a_convolution_that_is_no_cell_is_none(options: dict[str, Any]) -> None:
     assert found.layers == ()
 
 
-def test_a_keras_cell_is_left_and_said_to_be() -> None:
+def test_a_keras_cell_that_the_graph_does_not_use_is_left_and_said_to_be() -> None:
     shapes = {"kernel": (D, 4 * N), "recurrent_kernel": (N, 4 * N), "bias": (4 * N,)}
     stored = {f"lstm/{leaf}": tensor(f"lstm/{leaf}", *shape) for leaf, shape in shapes.items()}
     plain = names.recover(Checkpoint(Path("model"), "a bundle", stored, graph=Builder().definition))
     found = graph.refine(plain)
     assert found.layers == plain.layers
-    assert "how the graph uses a Keras cell is not read" in found.notes[-1]
+    assert found.notes[-1] == "lstm: the graph does not show how it is used; it is left as it was"
 
 
 def test_an_initial_state_that_is_stored_is_noted() -> None:

@@ -33,8 +33,8 @@ BUILT: dict[str, dict[str, Any]] = {
     "cifg_full": {"proj_clip": 0.2},
 }
 
-# Of a cell that sweeps over windows the graph has each window's states apart.
-SWEPT = re.compile(r"timefreq|(bi)?grid_.*")
+# Of a cell that sweeps over windows the graph has each window's states apart; what cuDNN's ops give is not evaluated.
+SWEPT = re.compile(r"timefreq|(bi)?grid_.*|cudnn_\w+_opaque|cudnn_params")
 # Up to TensorFlow 1.6 a GLSTM looks at slices of a wider tensor, so that its input is none of the graph; of an NTM's
 # states none is told from the others by its shape.
 UNFOUND = {("tf1.2", "glstm_proj"), ("tf1.4", "glstm_proj"), ("tf1.15", "ntm"), ("tf1.15", "ntm_heads")}
@@ -45,7 +45,7 @@ def found(path: Path) -> tuple[Numbers, list[tuple[Layer, Identified | None]]]:
     checkpoint = formats.read(path)
     network = names.recover(checkpoint)
     web = view(checkpoint.graph)
-    layers = [layer for layer in network.layers if layer.cell.framework != "keras" and layer.cell.attend is None]
+    layers = [layer for layer in network.layers if layer.cell.attend is None]
     weights = [tensor for layer in layers for tensor in layer.weights.values()]
     known = numbers(web, Variables(web, checkpoint.tensors), checkpoint.tensors, weights)
     return known, [

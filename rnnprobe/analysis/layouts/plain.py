@@ -49,6 +49,8 @@ _STEPS: Mapping[Any, Family] = {
 }
 _APPLIED = ("_mask", "_gain")
 """How the parts end that `Cell.prepare` multiplies into others."""
+_STARTS = "initial_"
+"""How the parts begin that states start from; the rest is the state's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def plain(layer: Layer) -> Plain:
     if problem:
         raise BadInput(f"layer {layer.name}: {problem}")
     held = _of_cell(cell, _by_gate(layer))
-    strange = next((part for part in held if part not in PARTS and not part.endswith(_APPLIED)), "")
+    strange = next((p for p in held if p not in PARTS and not p.endswith(_APPLIED) and not p.startswith(_STARTS)), "")
     if strange:
         raise BadInput(
             f"layer {layer.name}: {cell.title} has {strange}, which the LSTM, GRU and basic RNN of other frameworks "
@@ -193,6 +195,9 @@ def _left_out(layer: Layer, cell: Cell) -> Iterator[str]:
         yield "the layer's input is added to what it passes on (residual); that is no matter of weights"
     if layer.feed.mask is not None:
         yield "steps are skipped where the input is masked; that is no matter of weights"
+    starts = [state for state in cell.states if f"{_STARTS}{state}" in layer.weights]
+    if starts:
+        yield f"{' and '.join(starts)} start from stored states; that is no matter of a cell's weights"
     if layer.initial:
         yield f"{' and '.join(layer.initial)} start from other layers; that is no matter of weights"
 

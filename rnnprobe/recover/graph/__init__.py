@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from rnnprobe.cells.layers import passed_size
 from rnnprobe.recover.graph.cell import Application, Reader
+from rnnprobe.recover.graph.masks import Masked, holding, masked, skipping
 from rnnprobe.recover.graph.owners import Owner, applications, owners, settled
 from rnnprobe.recover.graph.paths import without_dropout
 from rnnprobe.recover.graph.places import uses
@@ -28,13 +29,15 @@ from rnnprobe.recover.graph.spots import (
     residuals,
     spots,
     tables,
+    trials,
 )
 from rnnprobe.recover.graph.starts import started
 from rnnprobe.recover.graph.told import joined, told
 from rnnprobe.recover.graph.trace import Part, Tracer
 from rnnprobe.recover.graph.unnamed import unclaimed
 from rnnprobe.recover.graph.values import Variables
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, View, view
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View, view
+from rnnprobe.recover.graph.wrapped import rewrapped
 from rnnprobe.recover.stacks import MEMORY
 from rnnprobe.types import Candidate, Embedding, Feed, Layer, Network, Use, Value
 
@@ -57,6 +60,7 @@ class _Reading:
     spots: list[Spot]
     feeds: list[tuple[Part, ...]]
     memories: dict[int, tuple[Part, ...]]
+    masks: dict[int, Masked]
     dropped: bool
     uses: dict[int, Use]
     untried: list[str]
@@ -75,10 +79,7 @@ def refine(network: Network) -> Network:
     layers, feeds_notes = _layers(reading)
     fed = {source for layer in layers for source in layer.feed.sources}
     confirmed = {reading.layers[number].scope for number in reading.layers if reading.owners[number].layer is None}
-    places = {
-        name: uses(spot.runs, reading.runs, reading.feeds, reading.memories, reading.applications, reading.uses)
-        for name, spot in zip(_names(reading), reading.spots, strict=True)
-    }
+    places = {name: _uses(reading, spot) for name, spot in zip(_names(reading), reading.spots, strict=True)}
     return replace(
         network,
         layers=_sorted(started(layers, places, reading.view)),
@@ -86,6 +87,18 @@ def refine(network: Network) -> Network:
         candidates=_candidates(reading, layers),
         notes=(*network.notes, *_notes(reading, confirmed), *feeds_notes),
         places=places,
+    )
+
+
+def _uses(reading: _Reading, spot: Spot) -> tuple[Use, ...]:
+    """The uses that the graph makes of the layer at a spot."""
+    found = uses(spot.runs, reading.runs, reading.feeds, reading.memories, reading.applications, reading.uses)
+    apps, every = reading.applications, reading.runs
+    return tuple(
+        holding(reading.view, use, [apps[number] for number in every[use.number].steps])
+        if use.number in reading.masks
+        else use
+        for use in found
     )
 
 
@@ -115,15 +128,18 @@ def _read(network: Network) -> _Reading:
         for number, owner in enumerate(owned)
         if (layer := settled(number, owner, apps, every)) is not None
     }
-    layers |= {app.owner: replace(layers[app.owner], cell=app.cell) for app in apps if app.cell is not None}
+    layers |= {app.owner: rewrapped(layers[app.owner], app) for app in apps if app.cell is not None}
     numbered = told(reader, network.checkpoint.tensors, owned, layers, apps)
     layers |= numbered.layers
     apps, every = joined(numbered, apps, every)
     sums = residuals(web, apps)
     kept = [number for number, run in enumerate(every) if run.owner in layers and run.recurrent]
+    tracer, feeds = _traced(web, variables, apps, [every[number] for number in kept], sums)
+    idle = trials(web, apps, [every[number] for number in kept], feeds)
+    if idle:
+        kept = [number for k, number in enumerate(kept) if k not in idle]
+        tracer, feeds = _traced(web, variables, apps, [every[number] for number in kept], sums)
     found = [every[number] for number in kept]
-    tracer = Tracer(web, variables, outputs(apps, found, sums))
-    feeds = [entering(tracer, apps, run) for run in found]
     entries = [apps[run.steps[0]].inputs for run in found]
     return _Reading(
         network=network,
@@ -137,10 +153,19 @@ def _read(network: Network) -> _Reading:
         spots=spots(found, feeds, entries),
         feeds=feeds,
         memories=attended(tracer, apps, found),
+        masks={k: mask for k, run in enumerate(found) if (mask := masked(tracer, apps, run)) is not None},
         dropped=bool(tracer.dropped),
         uses={k: numbered.uses[number] for k, number in enumerate(kept) if number in numbered.uses},
         untried=numbered.untried,
     )
+
+
+def _traced(
+    web: View, variables: Variables, apps: Sequence[Application], found: Sequence[Run], sums: Mapping[Ref, int]
+) -> tuple[Tracer, list[tuple[Part, ...]]]:
+    """What enters each run, and the tracer that found it."""
+    tracer = Tracer(web, variables, outputs(apps, found, sums))
+    return tracer, [entering(tracer, apps, run) for run in found]
 
 
 # Layers --------------------------------------------------------------------------------------------------------------
@@ -153,6 +178,9 @@ def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
     inner = downstream(reading.view, reading.applications)
     outside = outside_names(reading.spots, names, reading.view, inner)
     looked_up, _ = tables(reading.spots, names)
+    named = {root: outside[k] for k, spot in enumerate(reading.spots) for root in spot.roots}
+    for k, spot in enumerate(reading.spots):
+        named |= {one: table for ids, table in zip(spot.ids, looked_up[k], strict=True) for one in ids}
     found: list[Layer] = []
     for number, layer in reading.layers.items():
         own = [k for k, spot in enumerate(reading.spots) if spot.owner == number]
@@ -164,7 +192,9 @@ def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
             notes.append(f"{layer.name}: the graph {way}; it is left as it was")
             found.append(layer)
         for k in own:
-            found.append(_placed(reading, k, names, outside[k], looked_up[k], notes))
+            placed = _placed(reading, k, names, outside[k], looked_up[k], notes)
+            masks = [reading.masks[run] for run in reading.spots[k].runs if run in reading.masks]
+            found.append(skipping(placed, reading.spots[k].backward, masks, named, notes))
     # The graph may have shown that a layer's cell is another.
     read = {id(reading.owners[number].layer) for number in reading.layers}
     found += [layer for layer in reading.network.layers if id(layer) not in read]
@@ -383,8 +413,6 @@ def _notes(reading: _Reading, confirmed: Iterable[str]) -> list[str]:
         notes += [f"{layer.name}: the graph computes it with the op {kind}" for kind in kinds]
         starts = initial_names((run for run in reading.runs if run.owner == number), reading.variables)
         notes += [f"{layer.name}: its h starts from the stored {name}" for name in starts]
-    keras = [layer.name for layer in reading.network.layers if layer.cell.framework == "keras"]
-    notes += [f"{name}: how the graph uses a Keras cell is not read; it is left as it was" for name in keras]
     if reading.dropped:
         notes.append("the graph applies dropout; it is left out, as at inference")
     if reading.view.unread:

@@ -14,6 +14,8 @@ from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, attribute
 
 READS = {"TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead", "TensorListGetItem"}
 ENDS = {LOOP_VARIABLE, "Exit", *READS}
+SHAPES = {"Shape", "ZerosLike", "OnesLike"}
+"""What reads nothing of a tensor but its shape."""
 _MOVES = {"Split", "SplitV", "Slice", "StridedSlice", "Unpack", "Reshape", "Squeeze", "ExpandDims", "Transpose"}
 _MOVES |= {"Cast", "Concat", "ConcatV2", "Gather", "GatherV2", "Tile", *SELECTS, *MERGES}
 _ATTRIBUTES = {"forget_bias": 1.0, "cell_clip": 3.0}  # of block ops, and what they are where the graph is silent
@@ -66,7 +68,7 @@ def ahead(known: Numbers, place: int, reach: int) -> list[int]:
         if len(front) >= reach:
             break
         for after in known.after[at]:
-            if after not in seen and known.view.nodes[after].op not in ENDS:
+            if after not in seen and known.view.nodes[after].op not in ENDS | SHAPES:
                 seen.add(after)
                 front.append(after)
     return front

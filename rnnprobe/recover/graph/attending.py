@@ -6,18 +6,22 @@ back to the cell beside its input (cells.md, section 6.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from rnnprobe.cells.attention_wrapper import TOP_SIZE, attention_wrapper, marks, mechanisms
+from rnnprobe.cells.layers import fit
 from rnnprobe.cells.options import MONOTONIC, OUTPUT_ATTENTION
 from rnnprobe.recover.graph.cell import Application, Reader
 from rnnprobe.recover.graph.paths import SELECTS, without_dropout
 from rnnprobe.recover.graph.runs import behind
 from rnnprobe.recover.graph.values import joins, named
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View
-from rnnprobe.types import Tap, Tensor
+from rnnprobe.types import Layer, Tap, Tensor
 
 _PRODUCTS = {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"}
 _SHAPED = {"Squeeze", "Reshape"}
+_BIASED = {"BiasAdd", "BiasAddV1", "Add", "AddV2"}
 _HANDED = {*SELECTS, "Merge", "Switch"}
 _CARRIED = {LOOP_VARIABLE, "NextIteration", "Exit", "LoopCond"}
 _MASKS = {"Cast", "ExpandDims", "Less", "Reshape", "Tile", "Pack", "LogicalNot"}
@@ -26,13 +30,31 @@ _WAYS = {"Mul", "Cast", "Cumsum", "Cumprod", "Exp", "Log", "RealDiv", "Sub", "Mi
 _FAR = 12
 
 
-def attending(reader: Reader, app: Application, weights: Mapping[str, Tensor], top: Application) -> str:
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """What one mechanism gives.
+
+    Attributes:
+        attention: its share of what comes back to the cell.
+        context: the product of the alignments with the values.
+        alignments, values: these.
+        mixing: the stored name of W_a, or empty.
+    """
+
+    attention: Ref
+    context: Ref
+    alignments: Ref
+    values: Ref
+    mixing: str = ""
+
+
+def attending(reader: Reader, app: Application, layer: Layer, top: Application) -> str:
     """Sets what the wrapper around an application takes, attends to and passes on.
 
     Args:
         reader: of the graph.
         app: of the cell that is given the attention; changed here.
-        weights: the wrapper's among them.
+        layer: with the wrapper's weights.
         top: of the cell whose output it goes by, which passes on what the wrapper does: the same, but in a stack.
 
     Returns:
@@ -44,36 +66,114 @@ def attending(reader: Reader, app: Application, weights: Mapping[str, Tensor], t
     if len(parts) < 2:
         return "what enters it is not its input beside an attention"
     ends, _ = behind(view, parts[-1], {})
-    for attention, context in _attentions(reader, top, ends, mixed=named(weights, "attention_layer")):
-        product = _product(view, context)
-        if product is None:
-            continue
-        alignments, values = product
-        app.memory = _memory(view, values)
-        app.options[OUTPUT_ATTENTION.name] = _is_passed_on(view, attention, joined)
-        if app.options[OUTPUT_ATTENTION.name]:
-            top.passed = attention
-        app.inputs = tuple(parts[:-1])
-        mode = _mode(view, alignments)
-        if mode:
-            app.options[MONOTONIC.name] = mode
-        app.inner |= {"attention": Tap(attention), "context": Tap(context), "alignments": Tap(alignments)}
-        return ""
-    return "it does not attend as an AttentionWrapper does"
+    found = _attention(reader, top, ends, layer.weights)
+    if found is None:
+        return "it does not attend as an AttentionWrapper does"
+    attention, slots = found
+    memories = {_memory(view, slot.values) for slot in slots}
+    if len(memories) > 1:
+        return "its mechanisms attend to different memories, and one for all of them is what is rebuilt"
+    modes = {mode for slot in slots if (mode := _mode(view, slot.alignments))}
+    others = {op for slot in slots if not _mode(view, slot.alignments) and (op := view.node(slot.alignments).op)}
+    if others - {"Softmax"}:
+        return f"its alignments come of {', '.join(sorted(others - {'Softmax'}))}, and not of a softmax"
+    if len(modes) > 1:
+        return f"some of its mechanisms are monotonic in the {' and some in the '.join(sorted(modes))} way"
+    problem = _ordered(reader, app, layer, slots, top) if len(slots) > 1 else ""
+    if problem:
+        return problem
+    (app.memory,) = memories
+    app.options[OUTPUT_ATTENTION.name] = _is_passed_on(view, attention, joined)
+    if app.options[OUTPUT_ATTENTION.name]:
+        top.passed = attention
+    app.inputs = tuple(parts[:-1])
+    if modes:
+        app.options[MONOTONIC.name] = modes.pop()
+    app.inner["attention"] = Tap(attention)
+    for slot, mark in zip(slots, marks(len(slots)), strict=True):
+        app.inner |= {f"context{mark}": Tap(slot.context), f"alignments{mark}": Tap(slot.alignments)}
+    return ""
 
 
-def _attentions(reader: Reader, top: Application, ends: set[Ref], *, mixed: str) -> Iterator[tuple[Ref, Ref]]:
-    """The attention that comes back to the cell, and its context; `mixed` is the name of W_a, or empty."""
+def _attention(
+    reader: Reader, top: Application, ends: set[Ref], weights: Mapping[str, Tensor]
+) -> tuple[Ref, list[_Slot]] | None:
+    """The attention that comes back to the cell, and of what mechanisms it comes."""
+    count = len(mechanisms(weights))
+    slots = {slot.attention: slot for slot in _slots(reader, top, ends, weights)}
+    for attention, slot in slots.items():
+        if count == 1:
+            return attention, [slot]
+        for consumer, _ in reader.view.consumers(attention):
+            joined = [slots[part] for part in joins(reader.view, (consumer, 0)) if part in slots]
+            if len(joined) == count == len(joins(reader.view, (consumer, 0))):
+                return (consumer, 0), joined
+    return None
+
+
+def _slots(reader: Reader, top: Application, ends: set[Ref], weights: Mapping[str, Tensor]) -> Iterator[_Slot]:
+    """What comes back to the cell and is an attention, as far as it can be told by itself."""
     view = reader.view
+    mixing = {
+        weights[role].name: named(weights, role.replace("layer", "layer_bias"))
+        for mark in marks(len(mechanisms(weights)))
+        if (role := f"attention_layer{mark}") in weights
+    }
     for end in ends:
-        if not mixed and view.node(end).op in _PRODUCTS:
+        if not mixing and view.node(end).op in _PRODUCTS:
             for shaped, _ in view.consumers(end):
-                if view.nodes[shaped].op in _SHAPED:
-                    yield (shaped, 0), (shaped, 0)
-        elif mixed and reader.takes(end[0], mixed):
-            joined = joins(view, view.input(end[0], 0))
+                if (product := _product(view, (shaped, 0))) is not None:
+                    yield _Slot((shaped, 0), (shaped, 0), *product)
+        for kernel, bias in mixing.items():
+            mixed = view.input(end[0], 0) if bias and view.node(end).op in _BIASED else end
+            if not reader.takes(mixed[0], kernel) or (bias and reader.biased(mixed, bias) != end):
+                continue
+            joined = joins(view, view.input(mixed[0], 0))
             if len(joined) == 2 and without_dropout(view, joined[0]) == top.emitted:
-                yield end, joined[1]
+                product = _product(view, joined[1])
+                if product is not None:
+                    yield _Slot(end, joined[1], *product, kernel)
+
+
+def _ordered(reader: Reader, app: Application, layer: Layer, slots: Sequence[_Slot], top: Application) -> str:
+    """Holds several mechanisms against the weights that each of them reads; where names say otherwise, sets these."""
+    inner = layer.cell.wraps
+    assert inner is not None
+    within = {weight.role for weight in inner.weights}
+    own = {tensor.name: role for role, tensor in layer.weights.items() if role not in within}
+    weights = {role: tensor for role, tensor in layer.weights.items() if role in within}
+    for slot, mark in zip(slots, marks(len(slots)), strict=True):
+        read = _stored(reader, slot, top)
+        weights |= {f"{own[name].rpartition('_')[0]}{mark}": layer.weights[own[name]] for name in own if name in read}
+    held = {tensor.name for tensor in weights.values()}
+    if len(weights) != len(layer.weights) or held != {tensor.name for tensor in layer.weights.values()}:
+        return "its mechanisms do not share out its weights as those of an AttentionWrapper do"
+    if weights == dict(layer.weights):
+        return ""
+    emitted = TOP_SIZE if TOP_SIZE in layer.sizes else ""
+    cell = attention_wrapper(*mechanisms(weights), mixed=bool(slots[0].mixing), emitted=emitted)(inner)
+    known = {option.name for option in cell.options}
+    options = (*cell.options, *(option for option in layer.cell.options if option.name not in known))
+    app.cell = replace(cell, options=options, emits=layer.cell.emits)
+    app.weights = weights
+    return "" if fit(app.cell, weights) is not None else "the weights of its mechanisms do not fit each other"
+
+
+def _stored(reader: Reader, slot: _Slot, top: Application) -> set[str]:
+    """The stored weights that a mechanism reads."""
+    view, found = reader.view, {slot.mixing}
+    front = [slot.alignments]
+    seen = {slot.alignments, slot.values, top.emitted}
+    while front:
+        at = front.pop()
+        name = reader.variables.name(at)
+        if name:
+            found.add(name)
+        elif view.node(at).op not in (LOOP_VARIABLE, "Merge", "Exit"):
+            sources = [ref for ref in map(view.resolve, view.inputs(at[0])) if ref not in seen]
+            seen.update(sources)
+            front += sources
+    return found
 
 
 def _product(view: View, context: Ref) -> tuple[Ref, Ref] | None:

@@ -38,7 +38,10 @@ class Application:
         passed: what wrappers around the cell make of its h, or None where there are none.
         memory: what it attends to, `[batch, time, …]`, and the tensor that says how long that is; None where they are
             not there.
-        cell: with its wrappers, where the graph shows that it passes on something else than names say.
+        cell: with its wrappers, where the graph shows that it passes on something else than names say, or that they
+            lie in another order.
+        weights: of that cell, where they are others than names say.
+        turned: of a loop whose inputs are whole sequences, it takes the last step first.
     """
 
     owner: int
@@ -56,6 +59,8 @@ class Application:
     passed: Ref | None = None
     memory: tuple[Ref, Ref | None] | None = None
     cell: Cell | None = None
+    weights: Mapping[str, Tensor] | None = None
+    turned: bool = False
 
     @property
     def emitted(self) -> Ref | None:

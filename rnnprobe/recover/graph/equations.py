@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnprobe.cells.batch_norm_lstm import FURTHER_STATISTICS
 from rnnprobe.cells.layers import defaults
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.cells.options import COUNTS
@@ -35,6 +36,8 @@ class Equations:
         options: those that are known, else the framework's defaults.
         signals: those that the weights allow.
         idle: the states that the cell carries and never reads: of a grid's first dimension, which the input replaces.
+        counters: the states that are one number, how many steps went before → as many numbers as make a difference.
+            In a graph it is an integer, or nothing at all where the steps are written out.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Equations:
         self._cost = _PER_WEIGHT * sum(tensor.size for tensor in weights.values())
         self._w = self._assembled(weights)
         self.idle = self._without_effect() if self._w else set()
+        count = 1 + self.sizes.get(FURTHER_STATISTICS, 0)
+        self.counters = {signal.name: count for signal in cell.signals if signal.kind == "state" and not signal.size}
 
     @property
     def usable(self) -> bool:

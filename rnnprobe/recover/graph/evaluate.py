@@ -38,6 +38,7 @@ _RANDOM = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Stateles
 _FLOATS = {1, 2, 14, 19}  # DataType: float32, float64, bfloat16, half
 _INTEGERS = {3, 4, 5, 6, 9}
 _BOOL = 10
+_VARIANCE = "moving_variance"
 _LONG = 100  # lengths that are given: no sequence ends before the steps that are written out
 _SHORT = 64  # constants up to this size are read in their shortest decimals
 # Slots of operands, by op without its version.
@@ -116,7 +117,9 @@ class Evaluator:
         """The random values of a stored tensor."""
         if name not in self._drawn:
             self._budget.take(_PER_DRAW * prod(self._shapes[name]))
-            self._drawn[name] = random(name, self._shapes[name], self._weights)
+            drawn = random(name, self._shapes[name], self._weights)
+            # A variance is none below zero.
+            self._drawn[name] = np.abs(drawn) if drawn is not None and name.endswith(_VARIANCE) else drawn
         return self._drawn[name]
 
     def value(self, ref: Ref) -> Seen:

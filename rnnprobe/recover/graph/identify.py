@@ -14,6 +14,7 @@ from rnnprobe.recover.graph.numbers import Numbers
 from rnnprobe.recover.graph.owners import Fit
 from rnnprobe.recover.graph.runs import Run, behind, runs
 from rnnprobe.recover.graph.search import Search, Step
+from rnnprobe.recover.graph.values import joins
 from rnnprobe.recover.graph.view import Ref, View
 from rnnprobe.types import OptionValue, Tap, Use
 
@@ -61,7 +62,7 @@ def identify(known: Numbers, owner: int, fits: Sequence[Fit]) -> Identified | No
         return None
     _, fit, search = best
     steps = search.steps()
-    found = runs(known.view, [_carrying(owner, fit, step) for step in steps])
+    found = runs(known.view, [_carrying(known.view, owner, fit, step) for step in steps])
     if not any(step.states for step in steps):
         found = _stateless(known.view, owner, steps)
     return Identified(
@@ -74,10 +75,14 @@ def identify(known: Numbers, owner: int, fits: Sequence[Fit]) -> Identified | No
     )
 
 
-def _carrying(owner: int, fit: Fit, step: Step) -> Application:
-    """A step with the states that tell which steps are one pass: h and c, or the first two that there are."""
+def _carrying(view: View, owner: int, fit: Fit, step: Step) -> Application:
+    """A step with the states that tell which steps are one pass: h and c, or the first two that there are.
+
+    One that is joined of several tensors is followed to these, and not to itself: it tells where no other does.
+    """
     names = sorted(step.states, key=lambda name: (name not in ("h", "c"), name != "h"))
     pairs = [(step.states[name][0][0], step.states[name][1].ref) for name in names if step.states[name][1].blocks == 1]
+    pairs = [pair for pair in pairs if not joins(view, pair[1])] or pairs
     if not pairs:
         return Application(owner, step.node, step.inputs, step.inputs[0], step.signals[fit.cell.emits].ref)
     return Application(owner, step.node, step.inputs, *pairs[0], c=pairs[1] if len(pairs) > 1 else None)
@@ -114,6 +119,7 @@ def _application(owner: int, fit: Fit, step: Step) -> Application:
         frozenset(fit.weights),
         inner={name: tap for name, tap in step.signals.items() if name not in apart},
         passed=None if name == fit.cell.emits else step.signals[fit.cell.emits].ref,
+        turned=step.turned,
     )
 
 
@@ -132,5 +138,6 @@ def _use(view: View, number: int, run: Run, steps: Sequence[Step]) -> Use:
 def _starts(view: View, name: str, steps: Sequence[Step]) -> tuple[Ref, ...]:
     """The tensors that a state comes from, besides the steps themselves."""
     made = {piece.ref for step in steps if name in step.states for piece in step.states[name][1].pieces}
+    made |= {view.resolve(part) for ref in made for part in joins(view, ref)}
     ends = {end for ref in steps[0].states[name][0] for end in behind(view, ref, {})[0]}
     return tuple(sorted(ends - made))

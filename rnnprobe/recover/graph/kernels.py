@@ -181,6 +181,30 @@ def _convolve(node: Node, v: Sequence[Any]) -> Any:
     return np.moveaxis(found, -1, 1) if first else found
 
 
+def _space_to_batch(node: Node, v: Sequence[Any]) -> Any:
+    """`[batch, *space, …]`: the places of each phase of a block as a batch, phase after phase."""
+    sizes, zeros = _axes(v[1]), [(int(a), int(b)) for a, b in v[2]]
+    count = len(sizes)
+    a = np.pad(v[0], [(0, 0), *zeros, *[(0, 0)] * (v[0].ndim - 1 - count)])
+    extent = [n // size for n, size in zip(a.shape[1:], sizes, strict=False)]
+    parted = [part for pair in zip(extent, sizes, strict=True) for part in pair]
+    a = a.reshape(a.shape[0], *parted, *a.shape[1 + count :])
+    phases = range(2, 2 + 2 * count, 2)
+    a = a.transpose(*phases, 0, *(k - 1 for k in phases), *range(1 + 2 * count, a.ndim))
+    return a.reshape(-1, *extent, *a.shape[1 + 2 * count :])
+
+
+def _batch_to_space(node: Node, v: Sequence[Any]) -> Any:
+    """The inverse of `_space_to_batch`, with what was put around it cut off."""
+    sizes, count = _axes(v[1]), len(v[1])
+    a = v[0].reshape(*sizes, -1, *v[0].shape[1:])
+    pairs = [axis for k in range(count) for axis in (count + 1 + k, k)]
+    a = a.transpose(count, *pairs, *range(1 + 2 * count, a.ndim))
+    extent = [n * size for n, size in zip(v[0].shape[1:], sizes, strict=False)]
+    a = a.reshape(a.shape[0], *extent, *a.shape[1 + 2 * count :])
+    return a[(slice(None), *(slice(int(low), n - int(high)) for n, (low, high) in zip(extent, v[2], strict=True)))]
+
+
 def _lstm_block_cell(node: Node, v: Sequence[Any]) -> Any:
     """x, c, h, kernel, three peepholes, bias → i, c', f, o, g, φ(c'), h'."""
     x, c, h, w, p_i, p_f, p_o, b = v[:8]
@@ -313,6 +337,8 @@ KERNELS: Mapping[str, Kernel] = {
     "Conv1D": _convolve,
     "Conv2D": _convolve,
     "Conv3D": _convolve,
+    "SpaceToBatchND": _space_to_batch,
+    "BatchToSpaceND": _batch_to_space,
     "LSTMBlockCell": _lstm_block_cell,
     "BlockLSTM": _block_lstm,
     "GRUBlockCell": _gru_block_cell,

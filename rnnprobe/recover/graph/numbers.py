@@ -104,7 +104,9 @@ class Numbers:
             value = None if any(one is None for one in found) else np.stack([one for one in found if one is not None])
         else:
             value = self.draws[draw].weight(tensor.name)
-        return None if value is None else replace(tensor, read=_reader(value), problem="")
+        if value is None or value.shape != tensor.shape:
+            return None
+        return replace(tensor, read=_reader(value), problem="")
 
     def readers(self, tensor: Tensor) -> list[int]:
         """The nodes that bring a stored tensor together with what is no variable, first to last."""

@@ -24,7 +24,6 @@ _FAMILIES = {
     "conv": ("conv_lstm_1d", "conv_lstm_2d", "conv_lstm_3d"),
 }
 _FAMILY = {cell: family for family, cells in _FAMILIES.items() for cell in cells}
-_KERAS = {"keras", "published"}
 # Cells that are told by the use of their weights alone.
 _BY_USE = ("basic_rnn", "basic_lstm", "lstm", "gru", *_FAMILIES["conv"])
 
@@ -80,16 +79,12 @@ def _known() -> list[Cell]:
 
 def _others() -> list[Cell]:
     """The cells whose use is told by numbers alone."""
-    return [cell for cell in CELLS if cell.name not in _FAMILY and cell.framework not in _KERAS]
+    return [cell for cell in CELLS if cell.name not in _FAMILY]
 
 
 def owners(network: Network, reader: Reader) -> list[Owner]:
-    """Every layer of TensorFlow 1, every candidate, once for each family, every block op's weights."""
-    found = [
-        Owner(layer.scope, (Fit(*own(layer), layer.sizes),), layer)
-        for layer in network.layers
-        if layer.cell.framework not in _KERAS
-    ]
+    """Every layer, every candidate, once for each family, every block op's weights."""
+    found = [Owner(layer.scope, (Fit(*own(layer), layer.sizes),), layer) for layer in network.layers]
     for candidate in network.candidates:
         families: dict[str, list[Fit]] = {}
         for fitting in _fits(candidate, network.checkpoint):

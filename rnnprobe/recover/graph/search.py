@@ -17,10 +17,11 @@ import numpy as np
 from rnnprobe.cells.shapes import formulas
 from rnnprobe.recover.graph.around import Around, around, between, comes_from, reaches, sources
 from rnnprobe.recover.graph.equations import Equations
+from rnnprobe.recover.graph.frames import frames
 from rnnprobe.recover.graph.numbers import SCALES, Numbers
 from rnnprobe.recover.graph.settings import Settings, beginnings, choices, searched
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref
-from rnnprobe.recover.graph.ways import MOST_TRIES, NOWHERE, Old, Taken, Ways
+from rnnprobe.recover.graph.ways import MOST_TRIES, Old, Taken, Ways, is_tensor
 from rnnprobe.types import Array, Cell, OptionValue, Tap, Tensor
 
 _REACHES = (150, 900)  # nodes behind and ahead of a kernel's product that are looked at, and looked at next
@@ -38,6 +39,7 @@ class Step:
         states: state → the tensor as the step reads it, or those that are stacked, and the new one.
         signals: signal → where it is, the states among them.
         options: those with which the cell computes what the graph does.
+        turned: of inputs that are whole sequences, the last step comes first.
     """
 
     node: int
@@ -45,6 +47,7 @@ class Step:
     states: Mapping[str, tuple[Old, Tap]]
     signals: Mapping[str, Tap]
     options: Mapping[str, OptionValue]
+    turned: bool = False
 
 
 class Search:
@@ -90,7 +93,19 @@ class Search:
         if self._done:
             return self._steps
         self._done = True
-        for place in self._places():
+        apart = self._apart()
+        if not apart:
+            self._follow(self._places())
+        for turned in (False, True) if apart else ():
+            if not self._steps:
+                self.unread = 0
+                self._ways.turned = turned
+                self._follow(apart)
+        return self._steps
+
+    def _follow(self, places: Sequence[int]) -> None:
+        """Takes the steps at these places."""
+        for place in places:
             if place not in self._absorbed:
                 found = self._step(place)
                 if found is not None:
@@ -99,7 +114,18 @@ class Search:
                     self.unread += 1
             if not self._steps and self.unread >= _PATIENCE:
                 break
-        return self._steps
+
+    def _apart(self) -> list[int]:
+        """Where the input's share of the products is made before a loop, the places of the other kernel in the loop."""
+        if not {"kernel", "recurrent_kernel"} <= self.weights.keys():
+            return []
+        inside, _ = frames(self.known.view)
+        before = self.known.readers(self.weights["kernel"])
+        places = [place for place in self.known.readers(self.weights["recurrent_kernel"]) if inside.get(place)]
+        if not places or any(inside.get(place) for place in before):
+            return []
+        self._ways.wholes = self._ways.sequences(before)
+        return places if self._ways.wholes else []
 
     def _places(self) -> list[int]:
         """Where the kernel that meets the input is used; where none is known to, any weight."""
@@ -171,14 +197,19 @@ class Search:
 
     def _computed(self, taken: Taken, options: Settings, draws: int = len(SCALES)) -> list[dict[str, Array]] | None:
         """The cell's signals on the first draws; None where its equations do not take such values."""
-        key = taken.inputs, taken.states, tuple(options.items())
+        key = taken.inputs, self._ways.turned, taken.states, tuple(options.items())
         if self._last[0] != key:
             self._last = key, []
         known = self._last[1]
         if len(known) < draws:
             x = self._ways.joined(taken.inputs)
-            old = [x if state == NOWHERE else self._ways.old(state) for state in taken.states]
-            states = {name: value for name, value in zip(self.cell.states, old, strict=True) if value is not None}
+            states = {}
+            for name, state in zip(self.cell.states, taken.states, strict=True):
+                value = self._ways.old(state) if is_tensor(state) else x
+                if name in self._equations.counters and x is not None:
+                    value = tuple(np.full(one.shape[0], float(state[0][1])) for one in x)
+                if value is not None:
+                    states[name] = value
             more = None if x is None else self._equations.computed(x, states, options, range(len(known), draws))
             if more is None:
                 return None
@@ -239,8 +270,8 @@ class Search:
 
     def _made(self, place: int, taken: Taken, held: Mapping[str, Tap], options: Settings) -> Step:
         old = dict(zip(self.cell.states, taken.states, strict=True))
-        states = {name: (state, held[name]) for name, state in old.items() if state != NOWHERE}
-        return Step(place, taken.inputs, states, held, {**options, **self._counted(states)})
+        states = {name: (state, held[name]) for name, state in old.items() if is_tensor(state)}
+        return Step(place, taken.inputs, states, held, {**options, **self._counted(states)}, self._ways.turned)
 
     @property
     def _settings(self) -> Settings:
@@ -250,8 +281,11 @@ class Search:
     def _held(self, near: Around, taken: Taken, signals: Sequence[Mapping[str, Array]]) -> dict[str, Tap] | None:
         """Where each signal is; None unless all new states and h are there, and are what goes on to the next step."""
         found = {}
-        old = dict(zip(self.cell.states, taken.states, strict=True))
+        counters = self._equations.counters
+        old = {name: one for name, one in zip(self.cell.states, taken.states, strict=True) if name not in counters}
         for signal in self._equations.signals:
+            if signal.name in counters:
+                continue
             wanted = self._all_made_of(old[signal.name]) if signal.kind == "state" else set()
             tap = self._find(near, signals, signal.name, wanted)
             if tap is not None:
@@ -272,7 +306,7 @@ class Search:
 
     def _goes_on(self, old: Old, new: Tap, last: int) -> bool:
         """Whether a new state is what comes back as the old one, each of what is stacked as its own."""
-        if old == NOWHERE:
+        if not is_tensor(old):
             return True
         if len(old) != len(new.pieces):
             return False

@@ -7,7 +7,7 @@ from itertools import islice, product
 from typing import TypeAlias
 
 from rnnprobe.cells.activations import ACTIVATIONS
-from rnnprobe.cells.options import COUNTS
+from rnnprobe.cells.options import COUNTS, SPATIAL
 from rnnprobe.recover.graph.around import Around
 from rnnprobe.types import Option, OptionValue
 
@@ -48,6 +48,8 @@ def choices(option: Option, around: Around) -> list[OptionValue]:
         return list(option.choices)
     if isinstance(option.default, bool):
         return [False, True]
+    if option.name in SPATIAL:
+        return [option.default, *(int(value) for value in around.constants if value > 1 and value.is_integer())]
     found: list[OptionValue] = [option.default]
     if isinstance(option.default, int | float):
         found += [0.0] if option.default else []
@@ -58,15 +60,18 @@ def choices(option: Option, around: Around) -> list[OptionValue]:
 
 
 def beginnings(begin: Settings, options: Sequence[Option], around: Around) -> Iterator[dict[str, OptionValue]]:
-    """Options to look for a first signal with: those to begin with, then with the clips that may come before it all."""
+    """Options to look for a first signal with: those to begin with, then with what may come before it all.
+
+    These are clips, and how convolutions are laid.
+    """
     yield dict(begin)
-    clips = {
+    first = {
         option.name: choices(option, around)
         for option in options
-        if option.default is None and not option.choices and option.name not in COUNTS
+        if option.name in SPATIAL or (option.default is None and not option.choices and option.name not in COUNTS)
     }
-    ways = islice(product(*clips.values()), 1, _MOST_BEGINNINGS)
-    yield from (dict(begin) | dict(zip(clips, values, strict=True)) for values in ways)
+    ways = islice(product(*first.values()), 1, _MOST_BEGINNINGS)
+    yield from (dict(begin) | dict(zip(first, values, strict=True)) for values in ways)
 
 
 def searched(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rnnprobe.recover.graph.around import SHAPES
 from rnnprobe.recover.graph.cell import Application
 from rnnprobe.recover.graph.paths import ADDS, combined, without_dropout
 from rnnprobe.recover.graph.runs import Run
@@ -81,13 +82,43 @@ def entering(tracer: Tracer, applications: Sequence[Application], run: Run) -> t
     for number in run.steps:
         app = applications[number]
         parts = [tracer.parts(x) for x in app.inputs]
-        whole = tuple(part for found in parts for part in found)
+        whole = tuple(replace(part, reversed=part.reversed ^ app.turned) for found in parts for part in found)
         steps.append(whole if all(parts) else (Part("outside", root=app.inputs),))
     if run.looped or len(steps) == 1:
         if run.looped and any(part.index is not None for part in steps[0]):
             return (Part("outside", root=applications[run.steps[0]].inputs),)
         return steps[0]
     return in_order(steps) or (Part("outside", root=applications[run.steps[0]].inputs),)
+
+
+def trials(
+    view: View, applications: Sequence[Application], runs: Sequence[Run], feeds: Sequence[tuple[Part, ...]]
+) -> set[int]:
+    """Runs of one step that are none of the network: Keras's `K.rnn` tries its step once to see what comes of it.
+
+    Such a step is given the first of the sequence that a loop of the same cell runs through, before it is turned round,
+    and nothing reads what it gives.
+    """
+    sequences = {(run.owner, _whole(feed)) for run, feed in zip(runs, feeds, strict=True) if run.looped}
+    return {
+        number
+        for number, (run, feed) in enumerate(zip(runs, feeds, strict=True))
+        if not run.looped
+        and len(run.steps) == 1
+        and all(part.index in (0, None) for part in feed)
+        and (run.owner, _whole(feed)) in sequences
+        and not _is_read(view, applications[run.steps[0]])
+    }
+
+
+def _whole(feed: Sequence[Part]) -> tuple[Part, ...]:
+    """What enters, whichever step of it and whichever way round."""
+    return tuple(replace(part, index=None, reversed=False) for part in feed)
+
+
+def _is_read(view: View, app: Application) -> bool:
+    refs = [ref for ref in (app.h_out, app.passed) if ref is not None]
+    return any(view.nodes[reader].op not in SHAPES for ref in refs for reader, _ in view.consumers(ref))
 
 
 def attended(tracer: Tracer, applications: Sequence[Application], runs: Sequence[Run]) -> dict[int, tuple[Part, ...]]:

@@ -149,6 +149,8 @@ class Tracer:
             return _Hop(node.inputs[_PASSED[op]], flips, taken)
         if op == "OneHot" and node.inputs:
             return _Hop(node.inputs[0])
+        if op == "Mul" and (whole := _unmasked(self.view, node)) is not None:
+            return _Hop(whole)
         if op in _LOOKUPS and len(node.inputs) > 1 and is_identity(self.view, node.inputs[0]):
             return _Hop(node.inputs[1])
         stored = self._stored(node, op)
@@ -260,6 +262,20 @@ def _backwards(view: View, node: Node) -> bool:
     """Whether a StridedSlice runs backwards: `x[:, ::-1]`."""
     strides = array(view, node.inputs[3]) if len(node.inputs) > 3 else None
     return strides is not None and bool((strides < 0).any())
+
+
+def _unmasked(view: View, node: Node) -> Ref | None:
+    """Of x times whether any feature of it is not 0, which is x again: x."""
+    if len(node.inputs) != 2:
+        return None
+    x, at = view.inputs(node)
+    for op in ("Cast", "Any"):
+        if view.node(at).op != op:
+            return None
+        at = view.input(at[0], 0)
+    told = view.node(at)
+    same = told.op == "NotEqual" and view.input(told, 0) == x and number(view, view.input(told, 1)) == 0.0
+    return x if same else None
 
 
 def _parted(node: Node, op: str) -> bool:

@@ -115,7 +115,18 @@ class View:
             return node.inputs[0] if node.inputs else None
         if node.op == "IdentityN":
             return node.inputs[ref[1]] if ref[1] < len(node.inputs) else None
+        if node.op == "Mul" and len(node.inputs) == 2:
+            # Keras's dropout where there is none.
+            return next((node.inputs[1 - k] for k in (0, 1) if self._is_one(node.inputs[k])), None)
         return None
+
+    def _is_one(self, ref: Ref) -> bool:
+        """Whether a tensor is the number 1 itself."""
+        node = self.nodes[ref[0]]
+        value = attribute(node, "value") if node.op == "Const" else None
+        if value is None or value.tensor.tensor_shape.dim:
+            return False
+        return bool(value.tensor.float_val[:] == [1.0] or value.tensor.double_val[:] == [1.0])
 
     def input(self, node: Node | int, slot: int) -> Ref:
         """What enters a node at a slot, resolved; a tensor of no known op where the graph lacks it."""

@@ -21,7 +21,8 @@ from rnnprobe.types import Array, Signal, Tap
 Old: TypeAlias = tuple[Ref, ...]
 """A state as a step reads it: a tensor, or several stacked along the last axis but one."""
 NOWHERE: Old = ((0, 0),)
-"""Stands for a state that the cell never reads."""
+"""Stands for a state that the cell never reads; with another number in place of the second, for one that counts steps,
+at that number."""
 
 MOST_TRIES = 1000
 _NEAR = 150
@@ -51,11 +52,18 @@ class Ways:
         self._equations = equations
         self._width = equations.sizes["input_size"]
         self._made: dict[tuple[str, tuple[int, ...]], list[Array]] = {}
+        self.wholes: list[Ref] = []
+        """Sequences whose share of each product is made for all steps at once, before the loop: that takes the first of
+        them, or, `turned`, the last."""
+        self.turned = False
 
     # What enters -------------------------------------------------------------------------------------------------
 
     def entering(self, place: int, around: Around) -> Iterator[list[tuple[Ref, ...]]]:
         """What may enter: single tensors, then what lies side by side."""
+        if self.wholes:
+            yield [(ref,) for ref in self.wholes]
+            return
         yield self._single(place, around)
         yield self._paired(around)
 
@@ -86,10 +94,24 @@ class Ways:
             pair for pair in pairs if (value := self.joined(pair)) is not None and value[0].shape[-1] == self._width
         ]
 
+    def sequences(self, places: Sequence[int]) -> list[Ref]:
+        """The sequences `[batch, time, input_size]` that a kernel meets at some places, whatever they are shaped to."""
+        found: dict[Ref, None] = {}
+        for place in places:
+            for ref in self._known.before[place]:
+                node = self._known.view.node(ref)
+                source = self._known.view.input(node, 0) if node.op == "Reshape" else ref
+                value = self._known.values(source) if self._known.dynamic[source[0]] else None
+                if value is not None and value[0].ndim == 3 and value[0].shape[-1] == self._width:
+                    found[source] = None
+        return list(found)
+
     def joined(self, refs: Sequence[Ref]) -> tuple[Array, ...] | None:
         """The values of tensors side by side, on every draw."""
         values = [self._known.values(ref) for ref in refs]
         held = [value for value in values if value is not None]
+        if refs[0] in self.wholes:
+            return tuple(one[:, -1 if self.turned else 0] for one in held[0])
         if len(held) != len(values) or len({value[0].shape[:-1] for value in held if value[0].ndim}) != 1:
             return None
         return tuple(np.concatenate(one, axis=-1) for one in zip(*held, strict=True)) if len(held) > 1 else held[0]
@@ -99,10 +121,7 @@ class Ways:
     def states(self, place: int, around: Around) -> list[list[Old]]:
         """For each state, the tensors that may be it."""
         signals = [signal for signal in self._equations.cell.signals if signal.kind == "state"]
-        idle = self._equations.idle
-        found: list[list[Old]] = [
-            [NOWHERE] if signal.name in idle else [(ref,) for ref in self._state(signal, around)] for signal in signals
-        ]
+        found = [self._whole(signal, around) for signal in signals]
         apart = [signal for signal, ways in zip(signals, found, strict=True) if not ways]
         pieces = iter(self._stacked(apart, place, around))
         return [ways or next(pieces, []) for ways in found]
@@ -111,7 +130,7 @@ class Ways:
         """What each state is: in the order in which they were made, then in any order, then one for several."""
         held: list[tuple[Old, ...]] = []
         for chosen in islice(product(*states), MOST_TRIES):
-            real = [old for old in chosen if old != NOWHERE]
+            real = [old for old in chosen if is_tensor(old)]
             pieces = [ref for old in real if len(old) > 1 for ref in old]
             if len(pieces) > len(set(pieces)):
                 continue
@@ -128,6 +147,14 @@ class Ways:
         if len(held) != len(values):
             return None
         return tuple(np.stack(one, axis=-2) for one in zip(*held, strict=True)) if len(held) > 1 else held[0]
+
+    def _whole(self, signal: Signal, around: Around) -> list[Old]:
+        """The single tensors that a state may be, or what stands for one that is none."""
+        if signal.name in self._equations.counters:
+            return [((0, before),) for before in range(self._equations.counters[signal.name])]
+        if signal.name in self._equations.idle:
+            return [NOWHERE]
+        return [(ref,) for ref in self._state(signal, around)]
 
     def _state(self, signal: Signal, around: Around) -> list[Ref]:
         """The tensors that could be a state: what an earlier step made, what a loop carries, else what is given."""
@@ -188,6 +215,11 @@ class Ways:
         """Whether a step that was found gives a state this value."""
         earlier = self._made.get((state, value[0].shape))
         return earlier is not None and bool(matches(earlier, value))
+
+
+def is_tensor(old: Old) -> bool:
+    """Whether a state is one of the graph's tensors, not one that is never read, nor a counter."""
+    return old[0][0] > 0
 
 
 def _fits(shape: tuple[int, ...], width: tuple[int | None, ...]) -> bool:

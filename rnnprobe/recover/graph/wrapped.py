@@ -7,8 +7,10 @@ input and those that take what it emits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from rnnprobe.cells.attention_wrapper import emitting
+from rnnprobe.cells.layers import defaults, fit
 from rnnprobe.recover.graph.attending import attending
 from rnnprobe.recover.graph.cell import Application, Reader
 from rnnprobe.recover.graph.paths import ADDS, activations, clips, combined, without_dropout
@@ -40,17 +42,28 @@ def unwrap(reader: Reader, layers: Sequence[Layer | None], applications: Sequenc
         for added in _levels(layer.cell) if layer is not None else ():
             if layer is None or app.problem:
                 break
-            if "memory_layer" in added:
+            if any(role.startswith("memory_layer") for role in added):
                 app.problem = _attending(reader, app, layer, _top(reader.view, app, layers, applications))
                 continue
             outwards = next(_OUTWARDS[role] for role in _OUTWARDS if role in added)
             app.problem = outwards(reader, app, layer.weights)
 
 
+def rewrapped(layer: Layer, app: Application) -> Layer:
+    """The layer with the wrappers that an application of it shows."""
+    cell = app.cell or layer.cell
+    if app.weights is None:
+        return replace(layer, cell=cell)
+    sizes = fit(cell, app.weights)
+    assert sizes is not None  # such weights are those of this cell
+    options = defaults(cell, layer.options)
+    return replace(layer, cell=cell, weights=app.weights, sizes={**layer.sizes, **sizes}, options=options)
+
+
 def _attending(reader: Reader, app: Application, layer: Layer, top: Application) -> str:
-    problem = attending(reader, app, layer.weights, top)
+    problem = attending(reader, app, layer, top)
     if not problem and top is app and app.passed is None:
-        app.cell = emitting(layer.cell, attention=False)
+        app.cell = emitting(app.cell or layer.cell, attention=False)
     return problem
 
 

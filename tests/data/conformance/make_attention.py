@@ -1,8 +1,9 @@
-"""Makes goldens of cells in AttentionWrappers in `tf1.15`: `python make_attention.py [CASE …]`, with TensorFlow 1.15.
+"""Makes goldens of cells in AttentionWrappers: `python make_attention.py [CASE …]`, with TensorFlow 1.15, 1.4 or 1.1.
 
-Each case is a wrapped cell with seeded random weights, saved with its graph, and what TensorFlow computes: `x`
-`[3, 5, 3]`, the memory `mem` `[3, 6, 5]` (of `encoded`: what enters the encoder, `[3, 6, 4]`) and its lengths
-`mem_lens`, `out0`, the final states `st0` … in the wrapper's own order, and those after every step `step<t>_s<k>`.
+Each release makes the cases that `KNOWN` lists for it, in its own folder; 1.1 those in a DynamicAttentionWrapper. Each
+is a wrapped cell with seeded random weights, saved with its graph, and what TensorFlow computes: `x` `[3, 5, 3]`, the
+memory `mem` `[3, 6, 5]` (of `encoded`: what enters the encoder, `[3, 6, 4]`) and its lengths `mem_lens`, `out0`, the
+final states `st0` … in the wrapper's own order, and those after every step `step<t>_s<k>`.
 """
 
 import json
@@ -14,8 +15,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 from tensorflow.contrib import rnn, seq2seq
+from tensorflow.python.util import nest
 
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tf1.15")
+RELEASE = ".".join(tf.__version__.split(".")[:2])
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tf" + RELEASE)
 STEPS, PLACES, UNITS = 5, 6, 4
 
 
@@ -25,6 +28,32 @@ def wrapped(cell, mechanism, size=3, output_attention=True, **options):
     def make(memory, lengths):
         made = mechanism(UNITS, memory, memory_sequence_length=lengths, **options)
         return seq2seq.AttentionWrapper(cell(), made, attention_layer_size=size, output_attention=output_attention)
+
+    return make
+
+
+def several(cell, *mechanisms, sizes=None, turned=False):
+    """Likewise, with several mechanisms; `turned`: the wrapper is given them in the opposite order."""
+
+    def make(memory, lengths):
+        made = [one(UNITS, memory, memory_sequence_length=lengths, **options) for one, options in mechanisms]
+        return seq2seq.AttentionWrapper(cell(), made[::-1] if turned else made, attention_layer_size=sizes)
+
+    return make
+
+
+def to_two_memories(memory, lengths):
+    """A second mechanism that attends to the memory as it is at its other end."""
+    made = [seq2seq.LuongAttention(UNITS, one, lengths) for one in (memory, memory[:, ::-1])]
+    return seq2seq.AttentionWrapper(gru(), made, attention_layer_size=[3, 2])
+
+
+def dynamic(cell, mechanism, size=3, output_attention=True, **options):
+    """In TensorFlow 1.1's wrapper."""
+
+    def make(memory, lengths):
+        made = mechanism(UNITS, memory, memory_sequence_length=lengths, **options)
+        return seq2seq.DynamicAttentionWrapper(cell(), made, size, output_attention=output_attention)
 
     return make
 
@@ -41,15 +70,40 @@ def lstm():
     return rnn.BasicLSTMCell(UNITS)
 
 
-CASES = {
-    "attnwrap_gru_norm": wrapped(gru, seq2seq.BahdanauAttention, normalize=True),
-    "attnwrap_monotonic_norm": wrapped(gru, seq2seq.BahdanauMonotonicAttention, normalize=True, score_bias_init=0.5),
-    "attnwrap_luong_monotonic": wrapped(lstm, seq2seq.LuongMonotonicAttention, scale=True, mode="hard"),
-    "attnwrap_cell_output": wrapped(lstm, seq2seq.LuongAttention, output_attention=False),
-    "attnwrap_cell_output_nolayer": wrapped(gru, seq2seq.BahdanauAttention, size=None, output_attention=False),
-    "attnwrap_encoded": wrapped(gru, seq2seq.LuongAttention, scale=True),
-    "attnwrap_multi_mixed": wrapped(stack, seq2seq.BahdanauAttention),
-}
+LUONG, BAHDANAU = seq2seq.LuongAttention, seq2seq.BahdanauAttention
+KNOWN = {}
+if RELEASE == "1.15":
+    KNOWN = {
+        "attnwrap_gru_norm": wrapped(gru, seq2seq.BahdanauAttention, normalize=True),
+        "attnwrap_monotonic_norm": wrapped(
+            gru, seq2seq.BahdanauMonotonicAttention, normalize=True, score_bias_init=0.5
+        ),
+        "attnwrap_luong_monotonic": wrapped(lstm, seq2seq.LuongMonotonicAttention, scale=True, mode="hard"),
+        "attnwrap_cell_output": wrapped(lstm, seq2seq.LuongAttention, output_attention=False),
+        "attnwrap_cell_output_nolayer": wrapped(gru, seq2seq.BahdanauAttention, size=None, output_attention=False),
+        "attnwrap_encoded": wrapped(gru, seq2seq.LuongAttention, scale=True),
+        "attnwrap_multi_mixed": wrapped(stack, seq2seq.BahdanauAttention),
+        "attnwrap_several": several(gru, (LUONG, {}), (LUONG, {}), sizes=[3, 2]),
+        "attnwrap_several_turned": several(
+            gru, (BAHDANAU, {}), (BAHDANAU, {"normalize": True}), sizes=[2, 3], turned=True
+        ),
+        "attnwrap_several_kinds": several(
+            lstm,
+            (LUONG, {"scale": True}),
+            (seq2seq.BahdanauMonotonicAttention, {}),
+            (LUONG, {}),
+        ),
+        "attnwrap_several_multi": several(stack, (LUONG, {}), (BAHDANAU, {}), sizes=[2, 3]),
+    }
+elif RELEASE == "1.4":
+    KNOWN = {"attnwrap_several_old": several(gru, (BAHDANAU, {}), (LUONG, {}), sizes=[2, 3])}
+elif RELEASE == "1.1":
+    KNOWN = {
+        "attnwrap_dynamic": dynamic(gru, LUONG),
+        "attnwrap_dynamic_norm": dynamic(lstm, BAHDANAU, normalize=True),
+        "attnwrap_dynamic_cell_output": dynamic(gru, BAHDANAU, size=UNITS, output_attention=False),
+        "attnwrap_dynamic_multi": dynamic(stack, LUONG, normalize=True),
+    }
 
 
 def make(name):
@@ -66,7 +120,7 @@ def make(name):
                 memory, _ = tf.nn.bidirectional_dynamic_rnn(*both, given, lengths, dtype=tf.float32)
             memory = tf.concat(memory, -1)
         with tf.variable_scope("decoder"):
-            cell = CASES[name](memory, lengths)
+            cell = KNOWN[name](memory, lengths)
             output, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
         for variable in tf.global_variables():
             variable.load(random.normal(0, 0.7, variable.shape.as_list()).astype("f"), session)
@@ -80,7 +134,7 @@ def make(name):
         }
         feed = {given: data["mem"], lengths: data["mem_lens"]}
         for t in range(STEPS):
-            out, found = session.run([output, tf.nest.flatten(state)], {x: data["x"][:, : t + 1], **feed})
+            out, found = session.run([output, nest.flatten(state)], {x: data["x"][:, : t + 1], **feed})
             for k, array in enumerate(found):
                 data[f"step{t}_s{k}"] = data[f"st{k}"] = array
         data["out0"] = out
@@ -92,6 +146,21 @@ def make(name):
             file.write("\n")
 
 
+def keep_graph(name, build, folder):
+    """Saves a case that is not rebuilt: without what it computes."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [None, None, 3], name="x")
+        memory = tf.placeholder(tf.float32, [None, None, 5], name="mem")
+        lengths = tf.placeholder(tf.int32, [None], name="mem_lens")
+        with tf.variable_scope("decoder"):
+            tf.nn.dynamic_rnn(build(memory, lengths), x, dtype=tf.float32)
+        session.run(tf.global_variables_initializer())
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        tf.train.Saver().save(session, os.path.join(folder, name, "model.ckpt"), write_state=False)
+
+
 if __name__ == "__main__":
-    for case in sys.argv[1:] or CASES:
+    if RELEASE == "1.15":
+        keep_graph("two_memories", to_two_memories, os.path.join(HERE, "..", "..", "graph", "tf1.15"))
+    for case in sys.argv[1:] or KNOWN:
         make(case)
