@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rnnprobe.outputs import layout
+from rnnprobe.outputs import layout, shield
 from rnnprobe.outputs.fields import dimensions
 from rnnprobe.outputs.shield import Shield
 from rnnprobe.types import Value
@@ -207,3 +208,22 @@ def test_a_shield_reads_back_what_the_disk_refused(tmp_path: Path) -> None:
         first = shield.error
         shield.fail(OSError("later"))
         assert shield.error is first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="advice that Linux takes")
+def test_a_shield_sends_off_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte once, in stretches, so that `fsync` in the end waits for little."""
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(shield, "_STRETCH", 10)
+    monkeypatch.setattr("os.posix_fadvise", lambda descriptor, start, size, advice: sent.append((start, size)))
+    with (tmp_path / "f").open("w+b") as file:
+        one = Shield(file.fileno())
+        for _ in range(5):
+            one.write(memoryview(b"abcd"))
+        assert sent == [(0, 12)]
+        one.seek(0)
+        one.write(memoryview(bytes(12)))
+        assert sent == [(0, 12)]
+        one.seek(0, 2)
+        one.write(memoryview(b"abcd"))
+        assert sent == [(0, 12), (12, 12)]
