@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import rnnprobe
-from rnnprobe import inputs, outputs, proof
-from rnnprobe import run as runs
+from rnnprobe import inputs, outputs, runs
+from rnnprobe.runs.proof import Compared
+from rnnprobe.runs.run import prepare
 from rnnprobe.types import Recording
 
-from .conftest import DATA, SAMPLES
+from ..conftest import DATA, SAMPLES
 
 TF1 = DATA / "conformance" / "tf1.0" / "drv_static_seq"
 
@@ -21,10 +22,10 @@ def traced(model, x, lengths, size, verify, **ask):
     def read(entries):
         return inputs.read(x, entries, say=lambda line: None, lengths=lengths, batch_size=size)
 
-    run = runs.prepare(rnnprobe.open(model), runs.Ask(**ask), read, lambda lines: None)
+    run = prepare(rnnprobe.open(model), runs.Ask(**ask), read, lambda lines: None)
     signals = run.signals(["states"])
     recording = Recording(run.layers, signals, run.batches, lengths=run.lengths, outcomes=run.outcomes)
-    compared = proof.Compared(run, verify, signals)
+    compared = Compared(run, verify, signals)
     with outputs.collect(recording) as sink:
         for block in compared.over(run.blocks(signals)):
             sink.write(block)
