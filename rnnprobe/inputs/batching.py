@@ -59,7 +59,8 @@ def alike(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     window = size * _WINDOW if size > 1 else 1
     for start in range(0, len(lengths), window):
         order = start + np.argsort(lengths[start : start + window], kind="stable")
-        groups += [np.sort(order[first : first + size]) for first in range(0, len(order), size)]
+        # Evenly, since batches run at once.
+        groups += [np.sort(rows) for rows in np.array_split(order, ceil(len(order) / size))]
     return groups
 
 

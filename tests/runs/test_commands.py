@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnnprobe
+from rnnprobe.inputs import batching
 from rnnprobe.runs import parts, resume
 
 from ..conftest import SAMPLES
@@ -22,8 +23,10 @@ TWO = SAMPLES / "bilstm_source.h5"
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Parts of a window each."""
+    """Parts of a window each, and windows of 32 sequences."""
     monkeypatch.setattr(parts, "BYTES", 1)
+    monkeypatch.setattr(batching, "_STEPS", 1)
+    monkeypatch.setattr(batching, "_WINDOW", 2)
 
 
 @pytest.fixture
