@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -14,7 +14,7 @@ _AHEAD = 1
 """Items of each that wait to be taken."""
 
 
-def abreast(work: Sequence[Callable[[], Generator[Item]]], at_once: int) -> Iterator[Item]:
+def abreast(work: Sequence[Callable[[], Generator[Item]]], at_once: int) -> Generator[Item]:
     """What all of `work` yields, `at_once` of them running at a time.
 
     Each thread has its share, every `at_once`-th of them one after the other, and an item of each thread comes in turn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -130,12 +131,14 @@ class Engine:
                         for layer in stage.work.layers
                     }
                     passes.append(partial(stage.over, batch, values, begin))
-                # The two directions of a batch that runs by itself.
-                for block in abreast(passes, self._cut.cores if self._cut.at_once == 1 else 1):
-                    if carry:
-                        ends.update(block.final)
-                    if self._record.keys() & block.signals.keys():
-                        yield _recorded(block, self._record)
+                # The two directions of a batch that runs by itself; they end before what they read is closed.
+                at_once = self._cut.cores if self._cut.at_once == 1 else 1
+                with closing(abreast(passes, at_once)) as blocks:
+                    for block in blocks:
+                        if carry:
+                            ends.update(block.final)
+                        if self._record.keys() & block.signals.keys():
+                            yield _recorded(block, self._record)
             if self._outcomes:
                 found = {one.name: _outcome(one, self._wanted[one.name], values, self._dtype) for one in self._outcomes}
                 yield Block(batch, 0, {}, outcomes=found)

@@ -4,6 +4,7 @@ virtual datasets all but those of a trace's own parts (`rnnprobe.outputs.virtual
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,50 @@ _REFERENCE = 16
 _RATIO = 1032  # deflate can't do better
 
 
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What is in a file.
+
+    Attributes:
+        grids: its arrays.
+        attributes: by group.
+        made: of the virtual arrays, what they are made of.
+        capacity: of the others that may have steps, the bytes of values that they can hold at most.
+    """
+
+    grids: dict[str, Grid]
+    attributes: dict[str, dict[str, Any]]
+    made: dict[str, tuple[Piece, ...]]
+    capacity: dict[str, int]
+
+    def check(self, file: File, trace: Trace) -> None:
+        """Refuses arrays that hold less than their lengths and what was kept say."""
+        totals: dict[str, int] = {}
+        for name, held in self.capacity.items():
+            where = _lengths_of(name, self.grids)
+            if where:
+                if where not in totals:
+                    totals[where] = sum(map(trace.kept_steps, self.grids[where].whole().tolist()))
+                check = _check_filled if trace.reduced_over else _check_held
+                check(file, self.grids[name], totals[where], held)
+
+
 def load(file: File) -> Trace:
     """Opens a trace; see `rnnprobe.outputs.load`."""
-    grids, attributes, made = _contents(file)
-    if made:
-        grids |= virtual_reader.joined(file, grids, made, lambda shard: _contents(shard)[0])
-    return reader.build(Path(file.path), grids, attributes)
+    found = _contents(file)
+    parts = virtual_reader.joined(file, found.grids, found.made, _shard) if found.made else {}
+    trace = reader.build(Path(file.path), {**found.grids, **parts}, found.attributes)
+    found.check(file, trace)
+    return trace
 
 
-def _contents(file: File) -> tuple[dict[str, Grid], dict[str, dict[str, Any]], dict[str, tuple[Piece, ...]]]:
-    """The arrays, the attributes by group, and what the virtual ones of the arrays are made of."""
+def _shard(file: File) -> dict[str, Grid]:
+    found = _contents(file)
+    found.check(file, reader.build(Path(file.path), found.grids, found.attributes))
+    return found.grids
+
+
+def _contents(file: File) -> _Contents:
     made: dict[str, tuple[Piece, ...]] = {}
     with hdf5.opened(file) as root:
         grids = hdf5.members(file, root, "/")
@@ -41,25 +76,13 @@ def _contents(file: File) -> tuple[dict[str, Grid], dict[str, dict[str, Any]], d
                 made[name] = virtual_reader.pieces(file, root[name], name)
             else:
                 _check_size(file, root[name], grid)
-        capacity = {
-            name: _capacity(root[name]) for name, grid in grids.items() if len(grid.shape) > 1 and name not in made
-        }
+        timed = (name for name, grid in grids.items() if len(grid.shape) > 1 and name not in made)
+        capacity = {name: _capacity(root[name]) for name in timed}
         groups = {""} | {name.rpartition("/")[0] for name in grids}
         if isinstance(root.get(layout.VERIFICATION, getlink=True), _hard_link()):
             groups.add(layout.VERIFICATION)
         attributes = {group: _attributes(file, root[group] if group else root, group) for group in sorted(groups)}
-    trace = reader.build(Path(file.path), grids, attributes)
-    totals: dict[str, int] = {}
-    for name, held in capacity.items():
-        where = _lengths_of(name, grids)
-        if where:
-            if where not in totals:
-                totals[where] = sum(map(trace.kept_steps, grids[where].whole().tolist()))
-            if trace.reduced_over:
-                _check_filled(file, grids[name], totals[where], held)
-            else:
-                _check_held(file, grids[name], totals[where], held)
-    return grids, attributes, made
+    return _Contents(grids, attributes, made, capacity)
 
 
 def _lengths_of(name: str, grids: Mapping[str, Grid]) -> str:

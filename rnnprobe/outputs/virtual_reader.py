@@ -145,6 +145,9 @@ def joined(
         rows = sorted((piece.corner[0].start, piece.corner[0].stop) for piece in own)
         if [0, *(stop for _, stop in rows)] != [*(start for start, _ in rows), grids[name].shape[0]]:
             raise file.bad(f"is damaged: the parts of {name} do not hold every sequence once")
+        reached = tuple(max(one.corner[axis].stop for one in own) for axis in range(len(grids[name].shape)))
+        if reached != grids[name].shape:
+            raise file.bad(f"is damaged: {name} is {grids[name].words}, and its parts reach {list(reached)}")
         found[name] = _grid(grids[name], tuple((piece, shards[piece.shard][name]) for piece in own))
     return found
 

@@ -187,6 +187,18 @@ def rewritten(source: str, name: str = "/layers/a/h", rows: slice = slice(4, 9))
     return change
 
 
+def endless(target: Path) -> None:
+    """More steps than any of the parts has."""
+    with h5py.File(target, "r+") as file:
+        del file["layers/a/h"]
+        made = h5py.VirtualLayout((12, 1 << 40, 3), "f4")
+        for number, own in enumerate((slice(0, 4), slice(4, 9), slice(9, 12))):
+            with h5py.File(shard(target, number)) as part:
+                shape = part["layers/a/h"].shape
+            made[own, : shape[1]] = h5py.VirtualSource(f"t.h5.parts/job/{number:05}.h5", "/layers/a/h", shape=shape)
+        file.create_virtual_dataset("layers/a/h", made)
+
+
 def nested(target: Path) -> None:
     """A shard that leads on."""
     with h5py.File(shard(target), "r+") as file:
@@ -223,6 +235,7 @@ def other_lengths(target: Path) -> None:
         (rewritten("t.h5.parts/job/00001.h5", "/layers/b/h"), Refused, "keeps its values in other files"),
         (rewritten("."), Refused, "keeps its values in other files"),
         (rewritten("t.h5.parts/job/00001.h5", rows=slice(3, 8)), BadInput, "is no part of"),
+        (endless, BadInput, "and its parts reach"),
         (nested, Refused, "layers/a/h keeps its values in other files"),
         (exchanged, BadInput, "is no part of"),
         (truncated, BadInput, "is damaged"),

@@ -122,7 +122,7 @@ def test_a_worker_says_why_it_can_not(tmp_path, monkeypatch):
 
     np.save(tmp_path / "x.npy", np.ones((1, 4), "i"))
     monkeypatch.chdir(tmp_path)
-    job = Job(CHARACTERS, Reading(("x.npy",)))
+    job = Job(DIGITS, Reading(("x.npy",)))
     attributes = provenance.provenance(opened(job).checkpoint, job.source, [])
     folder = tmp_path / "t.h5.parts" / "job"
     folder.mkdir(parents=True)
