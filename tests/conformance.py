@@ -157,14 +157,19 @@ def tensorflow_differences(
     return compared
 
 
-def _attending(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
-    """An AttentionWrapper: its states are the cell's, the attention, the time, and the alignments once or twice."""
+def attended(network: Any, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The inputs of an AttentionWrapper's case, and the lengths of what is attended to: it is given, or made of what
+    enters an encoder."""
     entries = list(stacks.entries(stacks.select(network)[0]))
-    # What it attends to is given, or made of what enters an encoder.
     encoded = len(network.layers) > 1
     decoder, given = (entries[1], entries[0]) if encoded else (entries[0], entries[1])
-    lengths = {given: data.get("mem_lens", np.array([4, 6]))}
-    trace = rnnprobe.trace(network, {decoder: data["x"], given: data["mem"]}, lengths=lengths, record="all")
+    return {decoder: data["x"], given: data["mem"]}, {given: data.get("mem_lens", np.array([4, 6]))}
+
+
+def _attending(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
+    """An AttentionWrapper: its states are the cell's, the attention, the time, and the alignments once or twice."""
+    inputs, lengths = attended(network, data)
+    trace = rnnprobe.trace(network, inputs, lengths=lengths, record="all")
     layer = network.layers[-1]
     recorded = trace.layers[layer.name]
     signals = {name: np.asarray(array) for name, array in recorded.signals.items()}
@@ -355,8 +360,14 @@ def _graph(case: Path) -> dict[str, Any]:
     kind = json.loads((case / "case.json").read_text())["kind"]
     network = rnnprobe.open(case / "model.ckpt")
     data = dict(np.load(case / "data.npz"))
-    x = _input(network, case.name, kind, data) if network.layers else data["x"]
-    return dict(zip(("original", "verify"), both(case, x), strict=True)) | {"hidden": _hidden(case, kind, data)}
+    lengths = None
+    if kind.startswith("attnwrap"):
+        x, lengths = attended(network, data)
+    else:
+        x = _input(network, case.name, kind, data) if network.layers else data["x"]
+    return dict(zip(("original", "verify"), both(case, x, lengths), strict=True)) | {
+        "hidden": _hidden(case, kind, data)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +397,12 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="a part of release/case")
     parser.add_argument("--rebuilt", action="store_true", help="leave out the runs of the stored graphs")
+    parser.add_argument("--compiled", action="store_true", help="let XLA compile every loop, however short")
     arguments = parser.parse_args()
+    if arguments.compiled:
+        from rnnprobe.engine import compilation
+
+        compilation._WORTH = 0
     counts: Counter[tuple[str, str]] = Counter()
     formats: Counter[tuple[str, str]] = Counter()
     graphs: Counter[tuple[str, str]] = Counter()

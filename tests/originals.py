@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +45,10 @@ def original(case: Path) -> Shown:
     return Shown(result, f"{len(found)} arrays, {largest:.1e}")
 
 
-def verified(case: Path, x: Any, lengths: Any, feeds: Mapping[str, Any]) -> Shown:
+def verified(case: Path, x: Any, lengths: Any) -> Shown:
     """`verify` on the case's own input."""
     try:
-        found = rnnprobe.verify(case / "model.ckpt", x, lengths=lengths, feeds=feeds)
+        found = rnnprobe.verify(case / "model.ckpt", x, lengths=lengths)
     except rnnprobe.RnnprobeError as error:
         return Shown("FAILED", error.message)
     if not found.agrees:
@@ -58,10 +57,10 @@ def verified(case: Path, x: Any, lengths: Any, feeds: Mapping[str, Any]) -> Show
     return Shown("ok", f"{len(found.differences)} signals, {largest:.1e}")
 
 
-def both(case: Path, x: Any) -> tuple[Shown, Shown]:
+def both(case: Path, x: Any, lengths: Any = None) -> tuple[Shown, Shown]:
     """The original, and the rebuilt layers beside it, for a case of a layer's input `x`."""
     data = dict(np.load(case / "data.npz"))
     kind = json.loads((case / "case.json").read_text())["kind"]
-    limited = kind in ("dynseq", "raw", "revfused") or case.name.endswith("_seq")
-    feeds = {"x": data["x"], "mem": data["mem"]} if kind == "attnwrap" else {}
-    return original(case), verified(case, None if feeds else x, data["lens"] if limited else None, feeds)
+    if kind in ("dynseq", "raw", "revfused") or case.name.endswith("_seq"):
+        lengths = data["lens"]
+    return original(case), verified(case, x, lengths)
