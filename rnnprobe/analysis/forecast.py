@@ -25,7 +25,9 @@ _TIME = (Column("seconds", "time", words.duration), Column("measured", "steps me
 _OUTPUTS = (Column("output", "output"), *_SIZES)
 
 
-def forecast(recording: Recording, dtype: str, seconds: float | None = None, measured: int = 0) -> tuple[Report, ...]:
+def forecast(
+    recording: Recording, dtype: str, seconds: float | None = None, measured: int = 0, stored: int | None = None
+) -> tuple[Report, ...]:
     """The arrays that a trace would hold, a row for each signal and output, and their bytes; and the time.
 
     Args:
@@ -33,16 +35,17 @@ def forecast(recording: Recording, dtype: str, seconds: float | None = None, mea
         dtype: of the values in the file.
         seconds: that it would take, or None where that is not known.
         measured: the steps that were run to tell.
+        stored: the bytes that the file takes, or None where that is not known.
     """
-    return (*_arrays(recording, dtype), *([] if seconds is None else [_time(seconds, measured)]))
+    return (*_arrays(recording, dtype, stored), *([] if seconds is None else [_time(seconds, measured)]))
 
 
 def _time(seconds: float, measured: int) -> Report:
-    notes = ("computing alone; writing goes on beside it, as fast as the disk takes it",)
+    notes = ("computing alone: TensorFlow's start comes before it, and a disk that is slower than this holds it up",)
     return Report("time", "How long it would take", _TIME, ({"seconds": seconds, "measured": measured},), notes)
 
 
-def _arrays(recording: Recording, dtype: str) -> tuple[Report, ...]:
+def _arrays(recording: Recording, dtype: str, stored: int | None) -> tuple[Report, ...]:
     sizes = fields.value_sizes(recording, dtype)
     rows: tuple[dict[str, Any], ...] = tuple(
         {"layer": layer.name, "signal": one.signal, "shape": list(one.shape), "bytes": sizes[layer.name, one.signal]}
@@ -56,7 +59,8 @@ def _arrays(recording: Recording, dtype: str) -> tuple[Report, ...]:
     )
     plain = not recording.kept.reduced and all(len(row["shape"]) == 3 for row in rows)
     columns = _PLAIN if plain else _SIGNALS
-    notes = (f"{words.count(fields.values_size(recording, dtype))} bytes in all",)
+    total = f"{words.count(fields.values_size(recording, dtype))} bytes in all, padding left out"
+    notes = (total if stored is None else f"{total}; {words.count(stored)} on the disk",)
     title = "What would be recorded"
     signals = Report("forecast", title, columns, rows, () if outputs else notes)
     if not outputs:

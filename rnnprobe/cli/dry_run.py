@@ -25,7 +25,8 @@ def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: boo
     from rnnprobe.views import terminal
 
     seconds, steps = _timed(ready)
-    terminal.show(forecast(ready.recording, how.dtype, seconds, steps), command="trace", as_json=as_json)
+    stored = None if place is None else outputs.size_of(place, ready.recording, how)
+    terminal.show(forecast(ready.recording, how.dtype, seconds, steps, stored), command="trace", as_json=as_json)
     if place is not None:
         outputs.room(place, ready.recording, how)
 

@@ -49,14 +49,21 @@ _OPTIONS = (
     click.option(
         "--vocab", multiple=True, metavar="FILE", help="Tokens of a text: .txt, .json, .pkl; NAME=FILE for one input."
     ),
-    click.option("--by", type=click.Choice(BY), default="char", show_default=True, help="What a token of a text is."),
+    click.option(
+        "--by",
+        type=click.Choice(BY),
+        default="char",
+        show_default=True,
+        help="Of a text: its characters or its words, as one sequence; or each line as one, of characters (line) or of "
+        "words (line-word).",
+    ),
     click.option("--unknown", metavar="TOKEN", help="The token, or id, that stands for what the vocabulary lacks."),
     click.option("--input-format", metavar="NAME", help="The format of stdin, where it can't be told."),
     click.option(
         "--lengths", multiple=True, metavar="FILE", help="The valid steps of each sequence; NAME=FILE for one input."
     ),
     click.option("--time-major", is_flag=True, help="The input is [time, batch, …]."),
-    click.option("--select", metavar="SEQUENCES", help="Only these: numbers, A:B or names, with commas."),
+    click.option("--select", metavar="SEQUENCES", help="Only these: numbers, A:B, names or files' names, with commas."),
     click.option("--steps", metavar="A:B", help="Only these steps of each sequence."),
     click.option(
         "--feed",

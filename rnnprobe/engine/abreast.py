@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from queue import Empty, Queue
@@ -33,9 +34,12 @@ def abreast(work: Sequence[Callable[[], Generator[Item]]], at_once: int) -> Gene
             yield from begin()
         return
     with ExitStack() as ends:
-        running = [_Running(work[first::threads]) for first in range(threads)]
+        running: list[_Running[Item]] = []
+        for first in range(threads):
+            running.append(_Running(work[first::threads]))
+            ends.callback(running[-1].end)
         for one in running:
-            ends.callback(one.end)
+            ends.callback(one.stop)  # all of them, before the first is waited for
         while running:
             for one in list(running):
                 try:
@@ -56,6 +60,7 @@ class _Running(Generic[Item]):
         self._items: Queue[Item | BaseException] = Queue(_AHEAD)
         self._ended = Event()
         self._thread = Thread(target=self._run, name="rnnprobe-batch", daemon=True)
+        atexit.register(self.end)  # a thread that Python stops at its exit may hold a lock for ever
         self._thread.start()
 
     def take(self) -> Item:
@@ -71,14 +76,19 @@ class _Running(Generic[Item]):
             raise item
         return item
 
-    def end(self) -> None:
-        """Lets it end at its next item, and waits for that."""
+    def stop(self) -> None:
+        """Lets it end at its next item."""
         self._ended.set()
+
+    def end(self) -> None:
+        """Lets it end, and waits for that."""
+        self.stop()
         while self._thread.is_alive():
             try:
                 self._items.get(timeout=0.01)
             except Empty:
                 continue
+        atexit.unregister(self.end)
 
     def _run(self) -> None:
         last: BaseException = StopIteration()

@@ -13,6 +13,12 @@ from rnnprobe.types import Array, Batch, Network
 _WORTH = 20_000
 """Steps of loops that have to come before compiling pays: it takes 0.2 to 1 s, and saves 20 to 50 µs a step."""
 
+MOST_AT_ONCE = 8
+"""Batches that run at once: each holds blocks, and chunks that are begun and not full."""
+
+CORES = "RNNPROBE_CORES"
+"""The environment variable that says how many cores a process may use, where that is fewer than it has."""
+
 _SHRINK = 4
 """A block that is not full is filled up to the whole, a quarter or a sixteenth … of the steps of a full one: each of
 them is compiled by itself."""
@@ -25,8 +31,8 @@ class Compilation:
     Attributes:
         fused: XLA compiles the loops, for blocks of fixed shapes.
         rows: of a block that is compiled: shorter batches are filled up.
-        at_once: batches that run at once, a thread each.
-        cores: threads that there may be.
+        at_once: batches that run at once, a thread each; it changes no number.
+        cores: threads that there may be, at most `MOST_AT_ONCE`.
     """
 
     fused: bool = False
@@ -45,8 +51,15 @@ class Compilation:
         loops = sum(batch.steps for batch in batches) * len(network.layers)
         flat = all(layer.cell.space is None for layer in network.layers)
         rows = max((len(batch.rows) for batch in batches), default=0)
-        cores = len(os.sched_getaffinity(0))
+        cores = min(_cores(), MOST_AT_ONCE)
         return cls(loops >= _WORTH and flat, rows, max(1, min(len(batches), cores)), cores)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get(CORES, "")
+    return min(own, max(1, int(told))) if told.isdecimal() else own
 
 
 def filled_steps(count: int, stretch: int) -> int:

@@ -27,7 +27,7 @@ OUTPUT = "output"
 connection that and the layer's input."""
 
 
-Run: TypeAlias = Callable[
+CompiledPass: TypeAlias = Callable[
     [Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, Any], States, Mapping[str, Any]], tuple[Recorded, States]
 ]
 """What `compile_pass` returns."""
@@ -35,7 +35,7 @@ Run: TypeAlias = Callable[
 
 def compile_pass(
     layers: Sequence[Layer], record: Mapping[str, Sequence[str]], kept: Collection[str], dtype: str, *, fused: bool
-) -> Run:
+) -> CompiledPass:
     """A function that runs layers of one direction over a block of steps.
 
     Args:

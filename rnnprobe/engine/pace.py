@@ -69,21 +69,23 @@ def pace(blocks: Iterator[Block], recording: Recording, clock: Callable[[], floa
     begun = first = before = now = clock()
     done = since = 0
     speeds: list[float] = []
-    for number, block in enumerate(blocks):
-        now = clock()
-        size = _size(block)
-        done += size
-        if not number:
-            first = before = now
-            continue
-        since += size
-        if since and now - before >= _PIECE:
-            speeds.append(since / (now - before))
-            before, since = now, 0
-        if now - first >= _ENOUGH:
-            break
-    if isinstance(blocks, Generator):
-        blocks.close()
+    try:
+        for number, block in enumerate(blocks):
+            now = clock()
+            size = _size(block)
+            done += size
+            if not number:
+                first = before = now
+                continue
+            since += size
+            if since and now - before >= _PIECE:
+                speeds.append(since / (now - before))
+                before, since = now, 0
+            if now - first >= _ENOUGH:
+                break
+    finally:
+        if isinstance(blocks, Generator):
+            blocks.close()
     left = max(0, _work(recording) - done)
     if not done or not left:
         return Pace(now - begun, done)

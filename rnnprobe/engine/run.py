@@ -112,13 +112,16 @@ class Engine:
             BadInput: a transform can't take the sequences.
         """
         ends: dict[str, Mapping[str, Array]] = {}
-        work = [partial(self._batch, batch, initial or {}, ends, carry=carry) for batch in batches]
-        return abreast(work, 1 if carry or ordered else self._cut.at_once)
+        at_once = 1 if carry or ordered else self._cut.at_once
+        # The two directions of a batch that runs by itself run at once.
+        within = self._cut.cores if min(at_once, len(batches)) < 2 else 1
+        work = [partial(self._batch, batch, initial or {}, ends, within, carry=carry) for batch in batches]
+        return abreast(work, at_once)
 
     def _batch(
-        self, batch: Batch, initial: Initial, ends: dict[str, Mapping[str, Array]], *, carry: bool
+        self, batch: Batch, initial: Initial, ends: dict[str, Mapping[str, Array]], at_once: int, *, carry: bool
     ) -> Generator[Block]:
-        """One batch; what it ends in is left in `ends` where the next one wants it."""
+        """One batch, `at_once` of its passes at a time; what it ends in is left in `ends` where another wants it."""
         with self._source.of(batch) as values:
             for together in self._work:
                 passes = []
@@ -131,8 +134,7 @@ class Engine:
                         for layer in stage.work.layers
                     }
                     passes.append(partial(stage.over, batch, values, begin))
-                # The two directions of a batch that runs by itself; they end before what they read is closed.
-                at_once = self._cut.cores if self._cut.at_once == 1 else 1
+                # They end before what they read is closed.
                 with closing(abreast(passes, at_once)) as blocks:
                     for block in blocks:
                         if carry:

@@ -13,7 +13,7 @@ from rnnprobe.cells.attention_wrapper import MEMORY_STEPS
 from rnnprobe.cells.layers import handed_on
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.engine.compilation import Compilation, filled, filled_rows, filled_steps
-from rnnprobe.engine.loop import OUTPUT, Run, States, compile_pass
+from rnnprobe.engine.loop import OUTPUT, CompiledPass, States, compile_pass
 from rnnprobe.engine.passes import Pass, block_steps
 from rnnprobe.engine.spool import Spool
 from rnnprobe.engine.values import Values
@@ -33,7 +33,7 @@ class Running:
     """
 
     work: Pass
-    run: Run
+    run: CompiledPass
     record: Mapping[str, Sequence[str]]
     dtype: str
     cut: Compilation
@@ -44,10 +44,21 @@ class Running:
         return cls(work, compile_pass(work.layers, record, work.kept, dtype, fused=cut.fused), record, dtype, cut)
 
     def over(self, batch: Batch, values: Values, begin: States) -> Generator[Block]:
-        """One batch, a block at a time, from the end where the pass runs backward. `values` keeps what is left."""
+        """One batch, a block at a time, from the end where the pass runs backward.
+
+        Args:
+            batch: what runs.
+            values: what there is of it; what is left for later stages is kept there.
+            begin: layer → state → `[batch, *shape]`, before the first step.
+
+        Yields:
+            Blocks, `[time, batch, *shape]`, as `Engine.over`; of all layers of the pass.
+
+        Raises:
+            BadInput: what the layers read has not the same number of steps.
+        """
         layers, backward = self.work.layers, self.work.direction == "backward"
-        names = ", ".join(layer.name for layer in layers)
-        lengths = values.lengths(names, *(layer.feed for layer in layers))
+        lengths = values.lengths(", ".join(layer.name for layer in layers), *(layer.feed for layer in layers))
         spools = {name: Spool(lengths, self.dtype) for name in self.work.kept}
         for name, spool in spools.items():
             values.keep(name, spool)
@@ -55,9 +66,8 @@ class Running:
         rows = self.cut.rows if self.cut.fused else len(lengths)
         stretch = block_steps(self.work, self.record, rows, np.dtype(self.dtype).itemsize)
         starts = list(range(0, steps, stretch)) or [0]
-        turn = slice(None, None, -1 if backward else 1)
         shown = {layer.name: _Shown(layer.feed.mask, len(lengths)) for layer in layers}
-        states: Any = {layer.name: filled_rows(begin[layer.name], rows) for layer in layers}
+        states: States = {layer.name: filled_rows(begin[layer.name], rows) for layer in layers}
         memories = {
             layer.name: _memory(layer, values, self.dtype, rows) for layer in layers if layer.context is not None
         }
@@ -65,30 +75,13 @@ class Running:
         ragged = self.cut.fused and (bool((lengths < steps).any()) or any(one.feed.mask is not None for one in layers))
         for number, start in enumerate(reversed(starts) if backward else starts):
             stop = min(start + stretch, steps)
-            size = (filled_steps(stop - start, stretch) if self.cut.fused else stop - start), rows
             inside = np.arange(start, stop)[:, None] < lengths[None, :]
-            inputs = {name: filled(values.sequences[name].read(start, stop)[turn], *size) for name in self.work.reads}
             valid = _valid(layers, values, inside, start, stop)
-            seen = {name: shown[name].over(part[turn]) for name, part in valid.items()}
-            flagged = ragged or not all(part.all() for part in valid.values())
-            recorded, states = self.run(
-                inputs,
-                np.int32(stop - start),
-                {name: filled(part[turn], *size) if flagged else None for name, part in valid.items()},
-                {name: None if part is None else filled(part, *size) for name, part in seen.items()},
-                states,
-                memories,
-            )
-            signals = {
-                layer: {
-                    name: np.asarray(array)[: stop - start][turn][:, : len(lengths)] for name, array in kept.items()
-                }
-                for layer, kept in recorded.items()
-            }
+            size = filled_steps(stop - start, stretch) if self.cut.fused else stop - start
+            signals, states = self._block(values, valid, shown, states, memories, start, (size, rows), ragged=ragged)
             for name, spool in spools.items():
                 spool.write(start, signals[name].pop(OUTPUT))
-            last = number == len(starts) - 1
-            final = self._final(states, len(lengths), values) if last else {}
+            final = self._final(states, len(lengths), values) if number == len(starts) - 1 else {}
             yield Block(
                 batch,
                 start,
@@ -96,6 +89,41 @@ class Running:
                 {layer.name: begin[layer.name] for layer in layers} if number == 0 else {},
                 final,
             )
+
+    def _block(
+        self,
+        values: Values,
+        valid: Mapping[str, NDArray[np.bool_]],
+        shown: Mapping[str, _Shown],
+        states: States,
+        memories: Mapping[str, Any],
+        start: int,
+        size: tuple[int, int],
+        *,
+        ragged: bool,
+    ) -> tuple[dict[str, dict[str, Array]], States]:
+        """The steps from `start` on that `valid` `[time, batch]` speaks of, filled up to `size` steps and rows.
+
+        Returns:
+            Layer → signal → `[time, batch, *shape]`, in the order of time; and the states after them, `[rows, *shape]`.
+        """
+        turn = slice(None, None, -1 if self.work.direction == "backward" else 1)
+        count, batch = next(iter(valid.values())).shape
+        seen = {name: shown[name].over(part[turn]) for name, part in valid.items()}
+        flagged = ragged or not all(part.all() for part in valid.values())
+        recorded, after = self.run(
+            {name: filled(values.sequences[name].read(start, start + count)[turn], *size) for name in self.work.reads},
+            np.int32(count),
+            {name: filled(part[turn], *size) if flagged else None for name, part in valid.items()},
+            {name: None if part is None else filled(part, *size) for name, part in seen.items()},
+            states,
+            memories,
+        )
+        signals = {
+            layer: {name: np.asarray(array)[:count][turn][:, :batch] for name, array in kept.items()}
+            for layer, kept in recorded.items()
+        }
+        return signals, after
 
     def _final(self, states: States, count: int, values: Values) -> dict[str, dict[str, Array]]:
         """The states after the last step, `[batch, *shape]`, which `values` keeps as the layers hand them on."""

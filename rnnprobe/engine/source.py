@@ -18,7 +18,7 @@ class Given(Value):
         batch: of this input.
         features: of a one-hot step, or None where ids stay numbers.
         dtype: the floats to give.
-        one: files are read one at a time.
+        one: held while it is read: two passes may read at once.
     """
 
     def __init__(self, batch: Batch, features: int | None, dtype: str, one: Lock) -> None:

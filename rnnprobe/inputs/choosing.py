@@ -23,7 +23,8 @@ def rows(select: str | int | Sequence[int | str] | None, names: Sequence[str]) -
     """The numbers of the sequences to run, in the order given, each once.
 
     Args:
-        select: `3`, `0:10`, `1,5,7`, names, or a list of these. A name counts before a number.
+        select: `3`, `0:10`, `1,5,7`, names, `file` for every `file/…`, or a list of these. A name counts before a
+            number.
         names: of all sequences.
 
     Raises:
@@ -46,7 +47,7 @@ def rows(select: str | int | Sequence[int | str] | None, names: Sequence[str]) -
     return np.array(list(chosen), np.int64)
 
 
-def _piece(piece: int | str, find: Callable[[str], int | None], names: Sequence[str]) -> range:
+def _piece(piece: int | str, find: Callable[[str], int | None], names: Sequence[str]) -> Sequence[int]:
     text, count = str(piece), len(names)
     row = find(piece) if isinstance(piece, str) else None
     if row is not None:
@@ -59,7 +60,11 @@ def _piece(piece: int | str, find: Callable[[str], int | None], names: Sequence[
         last = min(int(bounds[2] or count), count)
         if first < last:
             return range(first, last)
-    raise BadInput(f"--select {text!r} names no sequence; {_there(names)}", hint="3, 0:10, 1,5,7 or names")
+    of_file = [row for row, name in enumerate(names) if name.startswith(f"{text}/")]
+    if of_file:
+        return of_file
+    hint = "3, 0:10, 1,5,7, names, or a file's name for all that it holds"
+    raise BadInput(f"--select {text!r} names no sequence; {_there(names)}", hint=hint)
 
 
 def _there(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rnnprobe.errors import BadInput
-from rnnprobe.outputs import atomic, compression, fields
+from rnnprobe.outputs import atomic, compression
 from rnnprobe.outputs.blocks import Tallied, Tally
 from rnnprobe.outputs.compression import BITSHUFFLE, COMPRESSIONS, GZIP, LZF
 from rnnprobe.outputs.memory import MemorySink, collect
@@ -35,9 +35,21 @@ def _npz(descriptor: int, directory: Path, recording: Recording, settings: Setti
     return npz.open(descriptor, directory, recording, settings)
 
 
+def _hdf5_size(recording: Recording, dtype: str) -> int:
+    from rnnprobe.outputs import hdf5
+
+    return hdf5.size(recording, dtype)
+
+
+def _npz_size(recording: Recording, dtype: str) -> int:
+    from rnnprobe.outputs import npz
+
+    return npz.size(recording, dtype)
+
+
 OUTPUTS: tuple[Output, ...] = (
-    Output("HDF5", (".h5", ".hdf5", ".nc"), _hdf5, copies=1, compressions=(GZIP, LZF, BITSHUFFLE)),
-    Output("NumPy archive", (".npz",), _npz, copies=2, compressions=(GZIP,)),
+    Output("HDF5", (".h5", ".hdf5", ".nc"), _hdf5, _hdf5_size, compressions=(GZIP, LZF, BITSHUFFLE)),
+    Output("NumPy archive", (".npz",), _npz, _npz_size, compressions=(GZIP,)),
 )
 
 DTYPES = ("float16", "float32", "float64")
@@ -88,14 +100,18 @@ def settings(dtype: str = "float32", compress: str | None = None, place: Destina
     return Settings(dtype, found)
 
 
+def size_of(place: Destination, recording: Recording, how: Settings) -> int | None:
+    """The bytes that a recording takes on the disk at once; what compression leaves is not known."""
+    return None if how.compress else place.output.size(recording, how.dtype)
+
+
 def room(place: Destination, recording: Recording, how: Settings) -> None:
     """Refuses a recording that the disk has no room for; what compression leaves of one is not known.
 
     Raises:
         CannotWrite: it has not.
     """
-    size = 0 if how.compress else place.output.copies * fields.values_size(recording, how.dtype)
-    atomic.need(place.path, place.target, size)
+    atomic.need(place.path, place.target, size_of(place, recording, how) or 0)
 
 
 @contextmanager

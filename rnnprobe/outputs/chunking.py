@@ -29,7 +29,9 @@ _SMALLEST, _LARGEST = 128 << 10, 256 << 10
 _OPEN = 128 << 20
 """Bytes of all chunks together that blocks have begun and not filled."""
 _ABREAST = 4
-"""Batches that run at once, as far as this memory is planned for."""
+"""Batches that run at once, as far as this memory is planned for, on whatever machine: the same trace is cut the same
+way everywhere. Where 8 run at once, which is the most, twice as much may be held; to plan for 8 would halve the chunks
+of many a trace everywhere, to less than `_SMALLEST`."""
 _FEWEST_STEPS = 16
 _SLAB = 1 << 20
 """Bytes of short sequences to collect together: the more, the fewer and longer copies."""
@@ -45,7 +47,7 @@ class Chunks:
         units: of a chunk, along the last axis; 1 where a step is one number.
         parts: the chunks along the last axis.
         slab: sequences that are collected together before their chunks are written, a multiple of `sequences`; 0 for
-            those of a batch.
+            those of a batch, where the first axis is that of sequences.
     """
 
     sequences: int
@@ -59,12 +61,23 @@ class Chunks:
         inner = field.shape[(1 if field.lengths is None else 2) :]
         return (self.sequences, *self._time(field), *(*inner[:-1], self.units)[: len(inner)])
 
+    def stored(self, field: Field) -> int:
+        """The bytes of the chunks that hold something, whole as they are written: those of an array with steps."""
+        lengths = field.lengths if field.lengths is not None else np.ones(field.shape[0], np.int64)
+        starts = np.arange(0, len(lengths), self.sequences)
+        longest = np.maximum.reduceat(lengths, starts) if len(starts) else lengths
+        count = int(-(-longest // self.steps).sum()) * self.parts
+        return count * prod(self.shape(field)) * np.dtype(field.dtype).itemsize
+
     def _time(self, field: Field) -> tuple[int, ...]:
         return () if field.lengths is None else (self.steps,)
 
 
 class Chunker:
     """Cuts the arrays of a recording.
+
+    All chunks together that are begun and not filled have about 128 MiB at most where up to 4 batches run at once, and
+    256 MiB where 8 do; more where batches are so wide that the fewest steps of a chunk need it.
 
     Args:
         recording: what is going to be written.
@@ -99,6 +112,8 @@ class Chunker:
         if together == 1:
             parts = max(1, min(parts, stretch * row // _SMALLEST))
         units = ceil(last / parts)
+        if field.dimensions[0] != "sequence":  # what is reduced over sequences has steps there, which no batch has
+            slab = slab or 1
         return Chunks(together, stretch, units, ceil(last / units), slab)
 
     def _together(self, wanted: int, width: int, row: int) -> tuple[int, int]:

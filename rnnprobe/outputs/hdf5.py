@@ -111,6 +111,16 @@ def skeleton(
         yield worker
 
 
+def size(recording: Recording, dtype: str) -> int:
+    """The bytes of the arrays in a file, not compressed: chunks are written whole, whatever of them is padding."""
+    every = [one for group in fields.groups(recording, dtype) for one in group.fields if one.dtype != "string"]
+    chunker = Chunker(recording, every)
+    return sum(
+        chunker.chunks(one).stored(one) if one.lengths is not None and one.known is None and one.nbytes else one.nbytes
+        for one in every
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
     """An array in the file, what is known of it, and how it is cut where it is to be filled."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import h5py
 import numpy as np
 
-from rnnprobe.outputs import atomic, fields, hdf5
+from rnnprobe.outputs import atomic, hdf5
 from rnnprobe.outputs.atomic import naming
 from rnnprobe.outputs.fields import Field, Key
 from rnnprobe.outputs.output import Destination, Settings
@@ -39,8 +39,7 @@ def join(place: Destination, recording: Recording, settings: Settings, shards: S
         CannotWrite: too little room, or a device that fails; what was there before is as it was.
         BadInput: a shard does not hold what it should.
     """
-    size = 0 if settings.compress else fields.values_size(recording, settings.dtype)
-    atomic.need(place.path, place.target, size)
+    atomic.need(place.path, place.target, 0 if settings.compress else hdf5.size(recording, settings.dtype))
     with (
         naming(place.path),
         atomic.staged(place.path, place.target, force=place.force) as descriptor,

@@ -118,6 +118,12 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
                 members.add(f"{path}/{name}", values)
 
 
+def size(recording: Recording, dtype: str) -> int:
+    """The bytes that are on the disk at once, not compressed: the arrays with their padding, and the scratch file."""
+    every = [one for group in fields.groups(recording, dtype) for one in group.fields]
+    return sum(one.nbytes + (one.value_bytes if one.lengths is not None else 0) for one in every)
+
+
 def _scratch(directory: Path) -> Any:
     """An unnamed file."""
     with written():

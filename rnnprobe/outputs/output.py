@@ -54,14 +54,14 @@ class Output:
             the file descriptor, an empty temporary file that its caller owns, and to unnamed files in `directory`, and
             has written everything when it exits without an exception.
             Raises `CannotWrite`, without a path, when the file takes no more.
-        copies: how often every value is on the disk at once, at most.
+        size: `size(recording, dtype)`: the bytes that are on the disk at once, at most, where nothing is compressed.
         compressions: the names of those that it can have.
     """
 
     name: str
     suffixes: tuple[str, ...]
     open: Callable[[int, Path, Recording, Settings], AbstractContextManager[Sink]]
-    copies: int
+    size: Callable[[Recording, str], int]
     compressions: tuple[str, ...]
 
 

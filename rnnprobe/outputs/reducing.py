@@ -115,7 +115,7 @@ class _Running:
         self._limits = limits
         names = {part.name for part in parts}
         self._moments = Moments(shape, names)
-        self._near = (np.zeros(shape, np.int64), np.zeros(shape, np.int64)) if "low" in names else ()
+        self._near = {end: np.zeros(shape, np.int64) for end in ("low", "high") if end in names}
         self._edges = next((part.edges[1:-1] for part in parts if len(part.edges)), np.zeros(0))
         self._reached = np.zeros((len(self._edges), *shape), np.int64)
 
@@ -135,7 +135,7 @@ class _Running:
         every = bool(present.all())
         self._moments.add(values, None if every else present, axis, at)
         if self._near and self._limits is not None:
-            for total, close in zip(self._near, reductions.near(values, self._limits), strict=True):
+            for total, close in zip(self._near.values(), reductions.near(values, self._limits), strict=True):
                 total[at] += tally(close if every else close & present, axis)
         for edge, reached in zip(self._edges, self._reached, strict=True):
             above = values >= _least(edge, values.dtype)
@@ -157,7 +157,7 @@ class _Running:
                 case "max":
                     yield part.name, moments.max
                 case "low" | "high":
-                    yield part.name, _share(self._near[part.name == "high"], moments.count)
+                    yield part.name, _share(self._near[part.name], moments.count)
                 case reductions.HISTOGRAM:
                     ends = (moments.count[None], self._reached, np.zeros_like(moments.count)[None])
                     yield part.name, np.moveaxis(-np.diff(np.concatenate(ends), axis=0), 0, -1)

@@ -50,7 +50,7 @@ class Slabs:
 
     def __init__(self, field: Field, chunks: Chunks, batches: Sequence[Batch], write: Write) -> None:
         self._field, self._chunks, self._write = field, chunks, write
-        sequences = np.arange(field.shape[0])
+        self._sequences = sequences = np.arange(field.shape[0])
         self._lengths = np.ones(len(sequences), np.int64) if field.lengths is None else field.lengths
         self._batches = batches
         if chunks.slab:
@@ -124,25 +124,24 @@ class Slabs:
         slab = self._open[number, stretch] = _Slab(values, missing)
         return slab
 
-    def _members(self, number: int) -> slice | Array:
+    def _members(self, number: int) -> Array:
         """The sequences of a slab."""
         slab = self._chunks.slab
-        return slice(number * slab, (number + 1) * slab) if slab else self._batches[number].rows
+        return self._sequences[number * slab : (number + 1) * slab] if slab else self._batches[number].rows
 
     def _close(self, key: tuple[int, int]) -> None:
         """Writes the chunks of a slab that hold more than padding."""
         number, stretch = key
         slab, members = self._open.pop(key), self._members(number)
         reached = self._lengths[members] > stretch * self._chunks.steps
-        first = np.arange(len(self._lengths))[members]
         together = self._chunks.sequences
         time = () if self._field.lengths is None else (stretch * self._chunks.steps,)
         behind = (0,) * (len(self._inner) - 1)
-        for place in range(0, len(first), together):
+        for place in range(0, len(members), together):
             if reached[place : place + together].any():
                 for part in range(self._chunks.parts):
                     last = () if self._scalar else (part * self._chunks.units,)
-                    offset = (int(first[place]), *time, *behind, *last)
+                    offset = (int(members[place]), *time, *behind, *last)
                     self._write(offset, slab.values[part, place : place + together])
         self._spare = [*self._spare[-1:], slab.values]
 

@@ -61,8 +61,8 @@ def pieces(file: File, dataset: Any, name: str) -> tuple[Piece, ...]:
             raise Refused(
                 f"{name} keeps its values in other files",
                 path=file.path,
-                hint=f"read are the parts that `rnnprobe trace` keeps in {_parts(file).name}/ beside the file, as it "
-                f"left them",
+                hint="a trace in parts is read under the name that it was given, beside its directory of parts; "
+                "--merge makes one file of it",
             )
         found.append(Piece(shard, corner))
     return tuple(found)

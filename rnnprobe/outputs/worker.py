@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -32,6 +33,8 @@ class Worker(Generic[Item]):
         self._failure: BaseException | None = None
         # a daemon, so that an interrupt between here and the `try` of `running` can't keep the process alive
         self._thread = Thread(target=self._run, name="rnnprobe-writer", daemon=True)
+        # Where an interrupt came between: a thread that Python stops at its exit may hold libhdf5's lock for ever.
+        atexit.register(self.abandon)
         self._thread.start()
 
     def put(self, item: Item) -> None:
@@ -51,16 +54,20 @@ class Worker(Generic[Item]):
         Raises:
             whatever `work` raised.
         """
-        self._queue.put(None)
-        self._thread.join()
+        self._end()
         if self._failure is not None:
             raise self._failure
 
     def abandon(self) -> None:
         """Lets `work` end at once, and waits for that."""
         self._abandoned = True
+        self._end()
+
+    def _end(self) -> None:
         self._queue.put(None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
+        atexit.unregister(self.abandon)
 
     def _run(self) -> None:
         try:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ _GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 _BIDIRECTIONAL = "bidirectional"
 _MOST_LAYERS = 4
 _SHOWN = 6
-_Cut = Callable[["Sizes", Array, int], Array]
+_Cut = Callable[["Sizes", Tensor, int], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +205,11 @@ def _leaves(sizes: Sizes, width: int) -> Iterable[tuple[str, tuple[int, ...], _C
 def _kernel(gates: tuple[int, ...], *, above: bool = True, below: bool = True) -> _Cut:
     """The matrices of gates side by side: those that meet the input above those that meet h."""
 
-    def made(sizes: Sizes, buffer: Array, number: int) -> Array:
+    def made(sizes: Sizes, buffer: Tensor, number: int) -> Array:
         n, width, start = sizes.units, sizes.width(number), sizes.matrices(number)
         middle = start + sizes.gates * n * width
-        inputs = buffer[start:middle].reshape(sizes.gates, n, width)
-        hidden = buffer[middle : middle + sizes.gates * n * n].reshape(sizes.gates, n, n)
-        parts = [*([inputs] if above else []), *([hidden] if below else [])]
+        places = [*([(start, width)] if above else []), *([(middle, n)] if below else [])]
+        parts = [_load(buffer, first, (sizes.gates, n, columns)) for first, columns in places]
         return np.concatenate([np.concatenate([part[gate].T for gate in gates], axis=1) for part in parts])
 
     return made
@@ -218,9 +218,8 @@ def _kernel(gates: tuple[int, ...], *, above: bool = True, below: bool = True) -
 def _bias(gates: tuple[int, ...], sides: tuple[int, ...] = (0, 1)) -> _Cut:
     """The biases of gates side by side, summed over those beside the input and beside h."""
 
-    def made(sizes: Sizes, buffer: Array, number: int) -> Array:
-        start, size = sizes.biases(number), 2 * sizes.gates * sizes.units
-        biases = buffer[start : start + size].reshape(2, sizes.gates, sizes.units)
+    def made(sizes: Sizes, buffer: Tensor, number: int) -> Array:
+        biases = _load(buffer, sizes.biases(number), (2, sizes.gates, sizes.units))
         return np.concatenate(
             [sum((biases[side, gate] for side in sides[1:]), biases[sides[0], gate]) for gate in gates]
         )
@@ -228,8 +227,13 @@ def _bias(gates: tuple[int, ...], sides: tuple[int, ...] = (0, 1)) -> _Cut:
     return made
 
 
+def _load(buffer: Tensor, start: int, shape: tuple[int, ...]) -> Array:
+    """The numbers of a buffer from `start` on, as an array of this shape; nothing else of it is read."""
+    return buffer.load(slice(start, start + prod(shape))).reshape(shape)
+
+
 def _tensor(name: str, shape: tuple[int, ...], buffer: Tensor, sizes: Sizes, number: int, made: _Cut) -> Tensor:
     def read(rows: slice) -> Array:
-        return np.asarray(made(sizes, buffer.load(), number)[rows])
+        return np.asarray(made(sizes, buffer, number)[rows])
 
     return Tensor(name, shape, buffer.dtype, read, buffer.problem, (buffer.name,))

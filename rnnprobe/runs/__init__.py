@@ -1,9 +1,15 @@
 """A trace from what was asked for to blocks: what the commands, Python and the workers of a cluster share.
 
-job      all that a trace asks for, as data; and what is ready to run, made of it
-reading  where the sequences come from
-run      layers over an input: the rebuilt ones, or the original graph
-proof    what the original does on the same input, held against them
+reading     where the sequences come from
+run         layers over an input: the rebuilt ones, or the original graph
+proof       what the original does on the same input, held against them
+job         all that a trace asks for, as data; and what is ready to run, made of it
+parts       a run cut into parts, each of them traced to a file
+ledger      which parts of a job are done, kept beside the output
+resume      a trace made of its parts, which goes on where it was cut
+cluster     the parts on the workers of a Dask cluster
+threads     how many threads TensorFlow gives one operation
+provenance  where a trace comes from, and what decides what comes out
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ what it had begun was never under the part's name.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
@@ -20,15 +22,18 @@ from typing import Any
 from rnnprobe.errors import BadInput, OutOfResources, RnnprobeError
 from rnnprobe.runs import parts, threads
 from rnnprobe.runs.job import Job, Ready, opened, ready
-from rnnprobe.runs.ledger import Done, Ledger
+from rnnprobe.runs.ledger import Done, Ledger, part_path
 from rnnprobe.runs.parts import Part
 from rnnprobe.runs.provenance import releases, sha256
+from rnnprobe.types import Network
 
 PARTS_EACH = 4
 """Parts for each worker, so that the slowest is not waited for long."""
 _PATIENCE = 30
 """Seconds to wait for the scheduler, and for its first worker."""
 _LOCAL = "local:"
+_CORES = "RNNPROBE_CORES"
+"""The environment variable by which the engine knows how many cores it may use (`rnnprobe.engine.compilation`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Order:
         directory: the one from which the job's files are named.
         sizes: file that is read → its bytes.
         releases: of what computes.
+        threads: what `threads.VARIABLE` is, or None.
     """
 
     job: Job
@@ -50,6 +56,7 @@ class Order:
     directory: Path
     sizes: tuple[tuple[Path, int], ...]
     releases: tuple[tuple[str, str], ...]
+    threads: str | None
 
 
 class Cluster:
@@ -67,10 +74,15 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         self._client, self._close = _connected(address)
-        self.workers = len(self._client.nthreads())
-        if not self.workers:
+        try:
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+            self.workers = len(self._client.nthreads())
+        except TimeoutError as exc:
             self._close()
-            raise BadInput(f"the scheduler {address} has no worker", hint=f"dask worker {address} starts one")
+            raise BadInput(f"the scheduler {address} has no worker", hint=f"dask worker {address} starts one") from exc
+        except BaseException:
+            self._close()
+            raise
 
     def close(self) -> None:
         """Leaves the cluster; ends one that was started for this."""
@@ -81,14 +93,15 @@ class Cluster:
 
         Raises:
             BadInput: a worker does not see the same files, or has other releases.
-            OutOfResources: a part that no worker survives.
+            OutOfResources: a part that no worker survives; the scheduler is lost.
             RnnprobeError: whatever stopped a worker.
         """
         from distributed import KilledWorker, as_completed
 
         order = _order(ready, ledger)
         try:
-            answers = self._client.run(check, order)
+            with _reached(ledger.folder.parent):
+                answers = self._client.run(answer, order)
         except ModuleNotFoundError as exc:
             raise BadInput(f"a worker lacks what is needed: {exc}", hint="pip install 'rnnprobe[dask]' there") from exc
         for worker, problem in answers.items():
@@ -98,7 +111,8 @@ class Cluster:
         for future in as_completed(list(futures)):
             part = futures.pop(future)
             try:
-                done = future.result()
+                with _reached(ledger.folder.parent):
+                    done = future.result()
             except KilledWorker as exc:
                 raise OutOfResources(
                     f"part {part.number} ended {exc.allowed_failures + 1} workers, one after the other",
@@ -109,6 +123,26 @@ class Cluster:
                 raise BadInput("what a worker wrote is not there: it has another file system", path=ledger.path(part))
             advance(parts.steps(ready.recording, part.of(ready.recording)))
             yield part, done
+
+
+@contextlib.contextmanager
+def _reached(folder: Path) -> Iterator[None]:
+    """Says in words that a scheduler or its workers don't answer any more.
+
+    Raises:
+        OutOfResources: saying so.
+    """
+    from distributed import CancelledError
+    from distributed.comm import CommClosedError
+
+    try:
+        yield
+    except (CancelledError, CommClosedError, TimeoutError) as exc:
+        raise OutOfResources(
+            f"the cluster does not answer any more: {str(exc) or type(exc).__name__}",
+            path=folder,
+            hint="what is done is kept: once a cluster is there again, the same command goes on",
+        ) from exc
 
 
 def require(address: str) -> None:
@@ -140,13 +174,15 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
         held.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}))
         scheduler: Any = address
         if address.startswith(_LOCAL):
+            workers = int(address.removeprefix(_LOCAL))
             scheduler = held.enter_context(
                 LocalCluster(
-                    n_workers=int(address.removeprefix(_LOCAL)),
+                    n_workers=workers,
                     threads_per_worker=1,
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
                     preload=[__name__],
+                    env={_CORES: os.environ.get(_CORES) or str(_share(workers))},
                 )
             )
         try:
@@ -156,17 +192,28 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
         return client, held.pop_all().close
 
 
+def _share(workers: int) -> int:
+    """The cores for each of the workers on this machine: together they take no more than there are."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // workers)
+
+
 def _order(ready: Ready, ledger: Ledger) -> Order:
     job = ready.job
     sizes = tuple((path, path.stat().st_size) for path in job.files)
     attributes = tuple(ready.recording.attributes.items())
-    return Order(job, attributes, ledger.folder, Path.cwd(), sizes, tuple(releases().items()))
+    number = os.environ.get(threads.VARIABLE)
+    return Order(job, attributes, ledger.folder, Path.cwd(), sizes, tuple(releases().items()), number)
 
 
 # On a worker -------------------------------------------------------------------------------------------------------
 
 _TURN = Lock()
+"""A process has one directory and one number of threads, and one part at a time is enough."""
+_FOUND: dict[object, Network] = {}
+"""The model of the job that was checked last."""
 _KEPT: dict[object, Ready] = {}
+"""The whole run of the job of the last part."""
 
 
 def dask_setup(worker: Any) -> None:
@@ -174,8 +221,24 @@ def dask_setup(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+async def answer(order: Order) -> str:
+    """As `check`; what the worker says to the scheduler meanwhile does not wait for it."""
+    return await asyncio.to_thread(check, order)
+
+
 def check(order: Order) -> str:
     """Why this worker can't do its share, or nothing."""
+    with _TURN:
+        return threads.become(order.threads) or _unlike(order)
+
+
+def _key(order: Order) -> object:
+    return order.folder, order.attributes
+
+
+def _unlike(order: Order) -> str:
+    """What is not here as it is where the order comes from, or nothing; keeps the model that it reads for it."""
+    _FOUND.clear()
     ours = dict(order.releases)
     for name, number in releases().items():
         if number != ours.get(name):
@@ -187,17 +250,19 @@ def check(order: Order) -> str:
             for path, size in order.sizes:
                 if path.stat().st_size != size:
                     return f"sees another file at {path}"
-            if sha256(opened(order.job).checkpoint.files) != dict(order.attributes)["model_sha256"]:
+            whole = opened(order.job)
+            if sha256(whole.checkpoint.files) != dict(order.attributes)["model_sha256"]:
                 return f"sees another model at {order.job.model}"
     except (OSError, RnnprobeError) as exc:
         return f"does not see what is read here: {exc}"
+    _FOUND[_key(order)] = whole
     return ""
 
 
 def trace(order: Order, part: Part) -> Done:
     """Traces a part to its place."""
-    with _TURN, contextlib.chdir(order.directory):  # a process has one directory, and one part at a time is enough
-        path = Ledger(order.folder, {}, [], {}).path(part)
+    with _TURN, contextlib.chdir(order.directory):
+        path = part_path(order.folder, part)
         return Done.of(path, parts.trace(_prepared(order), part, path))
 
 
@@ -207,13 +272,13 @@ def _prepared(order: Order) -> Ready:
     Raises:
         BadInput: this worker can't do its share.
     """
-    key = order.folder, order.attributes
+    key = _key(order)
+    problem = threads.become(order.threads)
+    if not problem and key not in _KEPT and key not in _FOUND:
+        problem = _unlike(order)
+    if problem:
+        raise BadInput(f"a worker on {gethostname()} {problem}", path=order.folder.parent)
     if key not in _KEPT:
-        if problem := check(order):
-            raise BadInput(f"a worker on {gethostname()} {problem}", path=order.folder.parent)
         _KEPT.clear()
-        whole = opened(order.job)
-        if not order.job.of_graph:
-            threads.choose(whole.layers)
-        _KEPT[key] = ready(order.job, whole, lambda lines: None, dict(order.attributes))
+        _KEPT[key] = ready(order.job, _FOUND[key], lambda lines: None, dict(order.attributes))
     return _KEPT[key]

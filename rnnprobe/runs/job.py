@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -147,18 +148,22 @@ class Ready:
             BadInput, Refused: comparing was asked for, and can't be done; or what the engine and the sink raise.
         """
         signals = self.recording.signals
-        compared = Compared(self.run, self.job.verify, signals, batches)
-        blocks = self.run.blocks(
-            signals,
-            initial=self.initial,
-            carry=self.job.carry,
-            batches=batches,
-            ordered=compared.running,
-            engine=self.engine,
-        )
-        for block in compared.over(blocks):
-            sink.write(block)
-            advance(sum(len(next(iter(of.values()), ())) for of in block.signals.values()))
+        with ExitStack() as held:  # an exception leaves when nothing runs any more
+            held.callback(self.run.close)
+            compared = Compared(self.run, self.job.verify, signals, batches)
+            held.callback(compared.close)
+            blocks = self.run.blocks(
+                signals,
+                initial=self.initial,
+                carry=self.job.carry,
+                batches=batches,
+                ordered=compared.running,
+                engine=self.engine,
+            )
+            held.enter_context(closing(blocks))
+            for block in held.enter_context(closing(compared.over(blocks))):
+                sink.write(block)
+                advance(sum(len(next(iter(of.values()), ())) for of in block.signals.values()))
         sink.verified(compared.verification)
         return compared.verification
 
@@ -184,7 +189,16 @@ def ready(job: Job, whole: Network, say: Say, attributes: Mapping[str, str] | No
     Raises:
         BadInput, Refused: as `rnnprobe.runs.run.prepare`; a word of `record` that names nothing; states that don't fit.
     """
-    run = prepare(whole, job.ask, job.reader(whole, say), say if job.initial_state is None else _silent)
+    with ExitStack() as held:
+        run = prepare(whole, job.ask, job.reader(whole, say), say if job.initial_state is None else _silent)
+        held.callback(run.close)
+        found = _ready(job, run, say, attributes)
+        held.pop_all()
+    return found
+
+
+def _ready(job: Job, run: Run, say: Say, attributes: Mapping[str, str] | None) -> Ready:
+    """A job whose run is prepared."""
     signals = run.signals(recorded(job.record)[0])
     origin = dict(attributes or {}) | ({} if run.probe is None else {"engine": "original"})
     kept, lines = job.less.of(run.layers, signals)

@@ -24,7 +24,7 @@ from typing import Any
 import google_crc32c
 
 from rnnprobe.analysis.verification import Verified
-from rnnprobe.errors import BadInput
+from rnnprobe.errors import BadInput, CannotWrite
 from rnnprobe.outputs import atomic, shards
 from rnnprobe.outputs.shards import Shard
 from rnnprobe.runs.parts import Part, recording_of
@@ -62,6 +62,11 @@ class Done:
             return False
 
 
+def part_path(folder: Path, part: Part) -> Path:
+    """Of a part's trace, in the folder of its job."""
+    return folder / f"{part.number:05}{_SUFFIX}"
+
+
 class Ledger:
     """The parts of a job, and which of them are done.
 
@@ -88,7 +93,7 @@ class Ledger:
 
     def path(self, part: Part) -> Path:
         """Of a part's trace."""
-        return self.folder / f"{part.number:05}{_SUFFIX}"
+        return part_path(self.folder, part)
 
     def shards(self, recording: Recording) -> tuple[Shard, ...]:
         """The traces of the parts, in order."""
@@ -114,8 +119,14 @@ class Ledger:
         ]
         text = json.dumps({"format": FORMAT, "job": self._job, "parts": parts}, indent=1)
         path = self.folder / _MANIFEST
-        with atomic.naming(path), atomic.staged(path, path, force=True) as descriptor, atomic.written(path):
-            os.write(descriptor, text.encode())
+        with (
+            atomic.naming(path),
+            atomic.staged(path, path, force=True) as descriptor,
+            atomic.written(path),
+            os.fdopen(os.dup(descriptor), "wb") as file,
+        ):
+            file.write(text.encode())
+            file.flush()  # before the file takes its name
 
     def checked(self) -> None:
         """Forgets the parts whose files are damaged or gone."""
@@ -125,9 +136,13 @@ class Ledger:
             if part.number in self.done and self.done[part.number].holds(self.path(part))
         }
 
-    def remove(self) -> None:
-        """Removes all of it, and the directory around it where nothing else is in it."""
-        _remove(self.folder)
+    def remove(self) -> list[str]:
+        """Removes all of it, and the directory around it where nothing else is in it.
+
+        Returns:
+            What can't be removed, and why.
+        """
+        return _remove(self.folder)
 
 
 @contextmanager
@@ -170,10 +185,20 @@ def others(ledger: Ledger) -> Iterator[Path]:
             yield folder
 
 
-def remove_others(ledger: Ledger) -> None:
-    """Removes the parts of other jobs for the same output, which has been replaced."""
+def remove_others(ledger: Ledger) -> list[str]:
+    """Removes the parts of other jobs for the same output, which has been replaced; not those that a process works on.
+
+    Returns:
+        What can't be removed, and why.
+    """
+    lines: list[str] = []
     for folder in others(ledger):
-        _remove(folder)
+        try:
+            with _locked(folder / _LOCK, folder):
+                lines += _remove(folder)
+        except (BadInput, CannotWrite) as exc:
+            lines.append(f"the parts in {folder} are kept: {exc.message}")
+    return lines
 
 
 def _jobs(base: Path) -> list[Path]:
@@ -263,12 +288,21 @@ def _locked(path: Path, base: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove(folder: Path) -> None:
-    """Removes what is ours in a folder, and the folder where it is empty then."""
+def _remove(folder: Path) -> list[str]:
+    """Removes what is ours in a folder, and the folder where it is empty then; what can't be removed, and why."""
     atomic.sweep(folder)
-    with suppress(OSError):
-        for entry in sorted(folder.iterdir()):
-            if entry.name in (_MANIFEST, _LOCK) or (entry.suffix == _SUFFIX and entry.stem.isdecimal()):
-                entry.unlink()
+    lines = []
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as exc:
+        return [f"{folder} can't be removed: {exc.strerror or exc}"]
+    for entry in entries:
+        if entry.name in (_MANIFEST, _LOCK) or (entry.suffix == _SUFFIX and entry.stem.isdecimal()):
+            try:
+                entry.unlink(missing_ok=True)
+            except OSError as exc:
+                lines.append(f"{entry} is no longer needed, and can't be removed: {exc.strerror or exc}")
+    with suppress(OSError):  # something else is in it
         folder.rmdir()
         folder.parent.rmdir()
+    return lines

@@ -51,7 +51,7 @@ def cut(recording: Recording, network: Network, dtype: str, at_least: int = 1) -
         recording: the whole.
         network: what runs.
         dtype: of the values stored.
-        at_least: as many parts as that, where there are as many windows.
+        at_least: about so many parts, where there are as many windows.
     """
     windows = list(_windows(recording.batches))
     costs = _costs(recording, network, dtype)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -125,7 +126,12 @@ class Compared:
         """Whether the original runs beside: its batches come one after the other."""
         return self._witness is not None
 
-    def over(self, blocks: Iterator[Block]) -> Iterator[Block]:
+    def close(self) -> None:
+        """Ends the original, where it runs beside; the end of `over` does so too."""
+        if self._witness is not None:
+            self._witness.close()
+
+    def over(self, blocks: Iterator[Block]) -> Generator[Block]:
         """Hands the blocks on."""
         if self._witness is None:
             yield from blocks
@@ -133,7 +139,7 @@ class Compared:
         try:
             yield from self._comparer.over(blocks, self._witness.blocks, forgiving=not self._asked)
         finally:
-            self._witness.close()
+            self.close()
         self.verification = verification(self._comparer.comparison, self._witness.notes, self._witness.name)
 
 
@@ -181,11 +187,11 @@ def prove(run: Run, off: float | None = None, *, padded: bool = False) -> tuple[
         BadInput, Refused: the original can't be run.
     """
     beside = _padded(run) if padded else required(run)
-    run = taken(run, beside)
-    limit = off if off is not None else tolerance(run.network)
-    blocks = run.blocks(run.signals(["all"]))
     try:
-        return compare(blocks, beside.blocks, run.layers, limit), beside
+        run = taken(run, beside)
+        limit = off if off is not None else tolerance(run.network)
+        with closing(run.blocks(run.signals(["all"]))) as blocks:
+            return compare(blocks, beside.blocks, run.layers, limit), beside
     finally:
         beside.close()
 

@@ -43,6 +43,10 @@ def provenance(checkpoint: Checkpoint, reading: Reading, command: Sequence[str])
     return {**attributes, "first_step": start} if start.isdecimal() else attributes
 
 
+_APART = ("model", "source", "less")
+"""Of a job, what is said in words of its own."""
+
+
 def identity(job: Job, reading: Reading, attributes: Mapping[str, str]) -> dict[str, str]:
     """All that decides what comes out of a job, in words: what is in the files, the options, the releases.
 
@@ -62,7 +66,8 @@ def identity(job: Job, reading: Reading, attributes: Mapping[str, str]) -> dict[
         "the model's SHA-256": attributes["model_sha256"],
         "the input's SHA-256": attributes["input_sha256"],
         "the SHA-256 of what else is read": sha256(beside) if beside else "",
-        **{one.name: _word(getattr(job, one.name)) for one in fields(job) if one.name not in ("model", "source")},
+        **{one.name: _word(getattr(job, one.name)) for one in fields(job) if one.name not in _APART},
+        **{one.name: _word(getattr(job.less, one.name)) for one in fields(job.less)},
         **{one.name: _word(getattr(reading, one.name)) for one in fields(reading)},
         **releases(),
     }

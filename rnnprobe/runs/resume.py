@@ -75,6 +75,7 @@ def trace(
         _worked(work, ready, ledger, advance, say)
         verified = combined([ledger.done[part.number].verification for part in ledger.parts])
         _finish(place, replace(recording, verification=verified), settings, ledger, merge)
+        say([*(ledger.remove() if merge else ()), *ledgers.remove_others(ledger)])
     return verified
 
 
@@ -112,6 +113,3 @@ def _finish(place: Destination, recording: Recording, settings: Settings, ledger
         atomic.publish(shards[0].path, place.path, place.target, force=place.force)
     else:
         join.join(place, recording, settings, shards)
-    if merge:
-        ledger.remove()
-    ledgers.remove_others(ledger)

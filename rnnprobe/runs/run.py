@@ -6,7 +6,7 @@ itself is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -111,7 +111,7 @@ class Run:
         batches: Sequence[Batch] | None = None,
         ordered: bool = True,
         engine: Engine | None = None,
-    ) -> Iterator[Block]:
+    ) -> Generator[Block]:
         """Runs, and yields what `record` names (`rnnprobe.engine.Engine.over`).
 
         Args:
@@ -123,16 +123,17 @@ class Run:
             engine: of this record, where one was made before.
         """
         if self.probe is not None:
-            return _picked(self.probe.blocks(), record)
+            return _picked(self.probe, record)
         states = {**self.initial, **(initial or {})}
         some = self.batches if batches is None else batches
         engine = engine if engine is not None else self.engine(record)
-        return engine.over(some, initial=states, carry=carry, ordered=ordered)
+        return _handed(engine.over(some, initial=states, carry=carry, ordered=ordered))
 
     def close(self) -> None:
-        """Ends the session of an original graph, where one is open; `blocks` does so at its end."""
-        if self.probe is not None:
-            self.probe.close()
+        """Ends the sessions of an original graph that are open; the end of their blocks does so too."""
+        for one in (self.probe, self.witness):
+            if one is not None:
+                one.close()
 
     @property
     def foreign(self) -> bool:
@@ -140,11 +141,19 @@ class Run:
         return self.network.foreign
 
 
-def _picked(blocks: Iterator[Block], record: Mapping[str, Sequence[str]]) -> Iterator[Block]:
+def _handed(blocks: Iterator[Block]) -> Generator[Block]:
+    """Blocks that can be closed, whatever yields them."""
+    yield from blocks
+
+
+def _picked(probe: Probe, record: Mapping[str, Sequence[str]]) -> Generator[Block]:
     """Blocks with nothing but the signals that are recorded."""
-    for block in blocks:
-        signals = {name: {s: block.signals[name][s] for s in kept} for name, kept in record.items()}
-        yield replace(block, signals=signals)
+    try:
+        for block in probe.blocks():
+            signals = {name: {s: block.signals[name][s] for s in kept} for name, kept in record.items()}
+            yield replace(block, signals=signals)
+    finally:
+        probe.close()
 
 
 def prepare(whole: Network, ask: Ask, read: Read, say: Say) -> Run:

@@ -1,8 +1,9 @@
-"""How many threads TensorFlow gives one operation, in a process that runs one job."""
+"""How many threads TensorFlow gives one operation."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 from rnnprobe.types import Layer
@@ -27,3 +28,24 @@ def choose(layers: Sequence[Layer]) -> None:
     """
     if not wide(layers):
         os.environ.setdefault(VARIABLE, "1")
+
+
+def become(number: str | None) -> str:
+    """Gives an operation as many threads as in another process, where this one runs one job after the other.
+
+    Args:
+        number: what `VARIABLE` is there; None: nothing, which is as many as there are cores.
+
+    Returns:
+        Why that can't be: TensorFlow has begun, and with another number. Empty where it is so.
+    """
+    before = os.environ.get(VARIABLE)
+    if before == number:
+        return ""
+    if "tensorflow" in sys.modules:
+        return f"has begun to compute with {VARIABLE} {before or 'not set'}; this trace wants it {number or 'not set'}"
+    if number is None:
+        del os.environ[VARIABLE]
+    else:
+        os.environ[VARIABLE] = number
+    return ""

@@ -25,7 +25,7 @@ def test_the_forecast_is_what_is_written(dtype, tmp_path):
         values = stored[row["layer"], row["signal"]]
         assert tuple(row["shape"]) == values.shape
         assert row["bytes"] == 11 * values.shape[2] * values.dtype.itemsize
-    assert report.notes == (f"{sum(row['bytes'] for row in report.rows):,} bytes in all",)
+    assert report.notes == (f"{sum(row['bytes'] for row in report.rows):,} bytes in all, padding left out",)
 
 
 def test_signals_of_a_graph(tmp_path):
@@ -60,5 +60,5 @@ def test_spaces_timelines_and_outputs(suffix, tmp_path):
     }
     assert [row["bytes"] for row in results.rows] == [3 * 6 * 2, 6 * 2 * 2]
     total = sum(row["bytes"] for report in (signals, results) for row in report.rows)
-    assert (signals.notes, results.notes) == ((), (f"{total:,} bytes in all",))
+    assert (signals.notes, results.notes) == ((), (f"{total:,} bytes in all, padding left out",))
     assert signals.columns[2].header == "shape"

@@ -87,8 +87,8 @@ def test_batches_at_once_and_parts_of_the_input_give_the_same_bits(fused):
 def test_both_directions_of_one_batch_at_once():
     forward, backward = layer(GRU, "fw"), reads(layer(GRU, "bw", seed=4), "input", direction="backward")
     x = floats(2, 9, 3)
-    for cut in (Compilation(cores=2), Compilation(fused=True, rows=2, cores=2)):
-        ((joined, _, _),) = run(network(forward, backward), batch(x, [9, 4]), cut=cut)
+    for cut in (Compilation(cores=2), Compilation(fused=True, rows=2, at_once=2, cores=2)):
+        ((joined, _, _),) = run(network(forward, backward), batch(x, [9, 4]), cut=cut, ordered=True)
         for made in (forward, backward):
             expected = replay(made, x, [9, 4])[0]
             for signal, array in expected.items():
@@ -105,8 +105,11 @@ def test_what_is_compiled(monkeypatch):
     assert Compilation.of(lstm, flat).rows == 2
     assert not Compilation.of(lstm, flat[:1]).fused
     assert not Compilation.of(network(layer(conv)), flat).fused
-    monkeypatch.setattr(compilation.os, "sched_getaffinity", lambda process: range(8))
+    monkeypatch.setattr(compilation.os, "sched_getaffinity", lambda process: range(64))
     assert Compilation.of(lstm, flat).at_once == 2
+    assert Compilation.of(lstm, flat).cores == 8
+    monkeypatch.setenv("RNNPROBE_CORES", "1")
+    assert Compilation.of(lstm, flat).at_once == 1
 
 
 def test_the_sizes_of_compiled_blocks():

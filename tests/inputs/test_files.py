@@ -92,6 +92,7 @@ def test_what_sequences_are_called(tmp_path: Path) -> None:
     same(
         read(files, IDS, vocabulary=LETTERS, by="line", select="e/line 3,r,d"), [np.array([each]) for each in (1, 3, 1)]
     )
+    same(read(files[:4], IDS, select="c,q"), [np.array([each]) for each in (4, 0, 2)])
     (tmp_path / "b.jsonl").write_text('{"ids": [3], "name": "p"}\n')
     assert names_of(read(files[:3], IDS)) == ["a/p", "a/q", "b/p", "c/0", "c/1"]
     (tmp_path / "b.jsonl").write_text('{"ids": [3], "name": "d"}\n')

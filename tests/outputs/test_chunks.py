@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rnnprobe import outputs
-from rnnprobe.outputs import chunking, fields
+from rnnprobe.outputs import chunking, fields, hdf5
 from rnnprobe.outputs.chunking import Chunker, Chunks
 from rnnprobe.outputs.pieces import Piece
 from rnnprobe.outputs.slabs import Slabs
@@ -154,3 +154,21 @@ def test_a_unit_lies_in_a_part_of_the_chunks(units: int, tmp_path: Path) -> None
         assert h.chunks[2] <= 64
         assert h.id.get_num_chunks() > 1
         assert h.id.get_storage_size() <= 1.05 * arrays["a"]["h"].nbytes
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[[40] * 8], [[7, 3, 12, 1, 0, 5]] * 6, [[3000, 17], [1]], [[0, 0], [9]]],
+    ids=["even", "ragged", "long", "empty"],
+)
+@pytest.mark.parametrize("units", [3, 100])
+def test_the_size_that_is_forecast_is_what_is_stored(lengths, units, tmp_path):
+    what = recording([layer("a", units=units)], lengths)
+    with outputs.open(tmp_path / "t.h5", what) as sink:
+        for block in blocks(what, whole(what), 16):
+            sink.write(block)
+    held = []
+    with h5py.File(tmp_path / "t.h5") as file:
+        file.visititems(lambda name, node: held.append(node) if isinstance(node, h5py.Dataset) else None)
+        stored = sum(one.id.get_storage_size() for one in held if one.dtype.kind != "O" and not one.is_scale)
+    assert hdf5.size(what, "float32") == stored

@@ -242,6 +242,21 @@ def test_nothing_to_reduce(over: str, tmp_path: Path) -> None:
         assert np.isnan(np.asarray(parts["mean"])).all()
 
 
+@pytest.mark.parametrize("lengths", [[[3, 1], [2, 3, 3]], [[6], [4]], [[1]], [[1, 1], [1]]])
+@pytest.mark.parametrize("names", [("histogram",), ("mean",)])
+def test_steps_of_many_bytes_over_few_sequences(
+    lengths: list[list[int]], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A step of a histogram is larger than chunks are shared for, and one step shares with none."""
+    what = recording([layer("a", units=1024)], lengths, record=["h"])
+    what = replace(what, kept=Kept(reduced=names, over="sequences"))
+    arrays = whole(what)
+    with outputs.open(tmp_path / "t.h5", what, dtype="float64") as sink:
+        for block in interleaved(blocks(what, arrays, 2)):
+            sink.write(block)
+    check(outputs.load(tmp_path / "t.h5"), what, arrays)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -42,6 +42,27 @@ def test_a_buffer_is_cut_into_the_tensors_that_lie_beside_it_elsewhere(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
+def test_a_tensor_reads_its_own_cell_alone(case):
+    checkpoint = rnnprobe.open(case / "model.ckpt").checkpoint
+    ((name, buffer),) = checkpoint.weights.items()
+    seen: list[slice] = []
+
+    def read(rows: slice) -> np.ndarray:
+        seen.append(rows)
+        return buffer.read(rows)
+
+    made, _ = cut({name: replace(buffer, read=read)}, checkpoint.graph)
+    read_in_all = 0
+    for one in made.values():
+        seen.clear()
+        one.load(slice(0, 1))
+        numbers = sum(rows.stop - rows.start for rows in seen)
+        assert 0 < numbers < buffer.size / 2
+        read_in_all += numbers
+    assert read_in_all >= buffer.size
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_without_a_graph_the_candidates_are_named(case, tmp_path):
     for file in case.glob("model.ckpt.[di]*"):
         shutil.copyfile(file, tmp_path / file.name)

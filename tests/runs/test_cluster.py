@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import rnnprobe
-from rnnprobe.errors import BadInput
+from rnnprobe.errors import BadInput, OutOfResources
 
 from ..conftest import SAMPLES
 from ..outputs.parted import assert_same
@@ -118,7 +118,7 @@ def test_interrupted_and_gone_on_with_alone(plain):
 def test_a_worker_says_why_it_can_not(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from rnnprobe.runs import Job, Reading, cluster, opened, provenance
+    from rnnprobe.runs import Job, Reading, cluster, opened, provenance, threads
 
     np.save(tmp_path / "x.npy", np.ones((1, 4), "i"))
     monkeypatch.chdir(tmp_path)
@@ -129,7 +129,8 @@ def test_a_worker_says_why_it_can_not(tmp_path, monkeypatch):
     (folder / "manifest.json").write_text("{}")
     sizes = ((Path("x.npy"), (tmp_path / "x.npy").stat().st_size),)
     releases = tuple(provenance.releases().items())
-    order = cluster.Order(job, tuple(attributes.items()), folder, tmp_path, sizes, releases)
+    number = os.environ.get(threads.VARIABLE)
+    order = cluster.Order(job, tuple(attributes.items()), folder, tmp_path, sizes, releases, number)
     assert cluster.check(order) == ""
     for change, says in (
         ({"folder": tmp_path / "nowhere"}, "does not see .*nowhere: a file system that all of them share is needed"),
@@ -141,6 +142,59 @@ def test_a_worker_says_why_it_can_not(tmp_path, monkeypatch):
         ({"releases": (*releases[1:], ("rnnprobe", "0.0.1"))}, r"has rnnprobe .*; here it is 0\.0\.1"),
     ):
         assert re.search(says, cluster.check(replace(order, **change)))
+    assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize(("before", "wanted"), [("1", None), (None, "1"), ("4", "1"), ("1", "1"), (None, None)])
+def test_threads_of_a_worker_that_ran_another_job(before, wanted, monkeypatch):
+    """The number is the order's until TensorFlow begins; then another one is refused."""
+    from rnnprobe.runs import threads
+
+    def begin() -> None:
+        monkeypatch.delenv(threads.VARIABLE, raising=False)
+        if before is not None:
+            monkeypatch.setenv(threads.VARIABLE, before)
+
+    begin()
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    assert threads.become(wanted) == ""
+    assert os.environ.get(threads.VARIABLE) == wanted
+    begin()
+    monkeypatch.setitem(sys.modules, "tensorflow", os)
+    assert bool(threads.become(wanted)) == (before != wanted)
+    assert os.environ.get(threads.VARIABLE) == before
+
+
+def test_the_workers_of_a_machine_share_its_cores(monkeypatch):
+    from rnnprobe.runs import cluster
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert [cluster._share(workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+
+
+def test_a_scheduler_that_goes_away_is_said_in_words(tmp_path):
+    from distributed import CancelledError
+
+    from rnnprobe.runs import cluster
+
+    with (
+        pytest.raises(OutOfResources, match="the cluster does not answer any more: trace-1"),
+        cluster._reached(tmp_path),
+    ):
+        raise CancelledError("trace-1")
+
+
+def test_a_scheduler_without_a_worker(monkeypatch):
+    from distributed import LocalCluster
+
+    from rnnprobe.runs import cluster
+
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as none,
+        pytest.raises(BadInput, match="has no worker"),
+    ):
+        cluster.Cluster(none.scheduler_address)
 
 
 def test_no_scheduler_there(monkeypatch):

@@ -115,6 +115,7 @@ OTHERS = {
     "select was None, and is 0:40": (CHARACTERS, ("--select", "0:40")),
     "dtype was float32, and is float16": (CHARACTERS, ("--dtype", "float16")),
     "compress was None, and is gzip": (CHARACTERS, ("--compress", "gzip")),
+    "stride was 1, and is 2": (CHARACTERS, ("--stride", "2")),
     "verify was None, and is False": (CHARACTERS, ("--no-verify",)),
 }
 

@@ -17,6 +17,7 @@ import pytest
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, CannotWrite
 from rnnprobe.runs import parts, resume
+from rnnprobe.runs.ledger import Ledger
 
 from ..conftest import SAMPLES
 from ..outputs.parted import assert_same
@@ -210,6 +211,39 @@ def test_what_is_presented_is_kept_until_another_trace_is_there(tmp_path):
     assert_same(tmp_path / "plain.h5", path)
 
 
+def test_parts_that_another_process_works_on_stay(tmp_path):
+    """Two jobs of one output, both with --force: the first to end leaves the parts of the other."""
+    path = tmp_path / "t.h5"
+    other = {**JOB, "record": "h"}
+    passed: list[list[str]] = []
+
+    def meanwhile() -> None:
+        if not passed and len(list(tmp_path.glob("t.h5.parts/*/0*.h5"))) == 2:
+            passed.append(written(path, Made(sequences()), other, force=True))
+
+    assert written(path, Made(sequences(), meanwhile), force=True) == []
+    ((line,),) = passed
+    assert line.endswith("are kept: another process is at work on it")
+    assert left(path) == ["t.h5"]
+    assert_same(plain(tmp_path / "plain.h5", sequences()), path)
+
+
+def test_what_can_not_be_removed_is_said(tmp_path, monkeypatch):
+    path = tmp_path / "t.h5"
+    remove = Path.unlink
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "00001.h5":
+            raise PermissionError(1, "Not permitted")
+        remove(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    (said,) = written(path, Made(sequences()))
+    assert said.endswith("00001.h5 is no longer needed, and can't be removed: Not permitted")
+    assert [entry.name for entry in tmp_path.glob("t.h5.parts/*/*")] == ["00001.h5"]
+    assert path.exists()
+
+
 def test_too_little_room_is_said_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1, 1, 9, 9, 9000, 1, 1, 1, 1, 1)))
     with pytest.raises(CannotWrite, match="and the disk has 9,000 free"):
@@ -264,6 +298,26 @@ def test_interrupted(number, status, tmp_path):
     assert not list(tmp_path.glob("t.h5.parts/*/.*"))
     assert ended(process(path)) == (0, "")
     assert_same(plain(tmp_path / "plain.h5", sequences()), path)
+
+
+@linux
+def test_a_manifest_that_does_not_fit(tmp_path):
+    """A short write is none: the manifest stays what it was."""
+    import resource
+
+    path = tmp_path / "t.h5"
+    cut(path)
+    before = manifest(path).read_bytes()
+    folder = manifest(path).parent
+    what = Ledger(folder, JOB, [parts.Part(0, (0, 1), (0, 1))], {})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
+    try:
+        with pytest.raises(CannotWrite, match=r"manifest.json: can't be written: File too large"):
+            what.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert manifest(path).read_bytes() == before
 
 
 @linux

@@ -164,3 +164,52 @@ def test_a_graph_that_would_do_more_than_compute_is_refused_before_a_session_exi
     done = run(*asked)
     assert done.status == 3, done.err
     assert f"run {op} ('mischief')" in done.err
+
+
+class Stop(Exception):
+    """What ends a run."""
+
+
+class Full:
+    """A sink that takes nothing."""
+
+    def write(self, block) -> None:
+        raise Stop
+
+    def verified(self, verification) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("where", ["engine", "sink"])
+def test_the_original_is_closed_where_the_run_fails(where, monkeypatch):
+    from rnnprobe.engine.original import OriginalGraph
+    from rnnprobe.runs import Given, Job, Run, opened, ready
+
+    closed: list[object] = []
+    end = OriginalGraph.close
+    monkeypatch.setattr(OriginalGraph, "close", lambda self: (closed.append(self), end(self)))
+    job = Job(CHARACTERS, Given(IDS), verify=True)
+    what = ready(job, opened(job), lambda lines: None)
+    blocks: list[object] = []
+    if where == "engine":
+        monkeypatch.setattr(Run, "engine", lambda self, record: (_ for _ in ()).throw(Stop))
+    else:
+        made = Run.blocks
+        monkeypatch.setattr(Run, "blocks", lambda self, *a, **k: blocks.append(made(self, *a, **k)) or blocks[-1])
+    with pytest.raises(Stop) as stopped:
+        what.record(Full())
+    assert stopped.value
+    assert closed
+    assert all(one.gi_frame is None for one in blocks)
+    assert bool(blocks) == (where == "sink")
+
+
+def test_the_original_is_closed_where_what_is_asked_for_can_not_be(monkeypatch):
+    from rnnprobe.engine.original import Probe
+
+    closed: list[object] = []
+    end = Probe.close
+    monkeypatch.setattr(Probe, "close", lambda self: (closed.append(self), end(self)))
+    with pytest.raises(rnnprobe.BadInput, match="nonsense"):
+        rnnprobe.trace(CHARACTERS, IDS, engine="original", record="nonsense")
+    assert closed
