@@ -24,8 +24,12 @@ def floats(*sizes):
     return RANDOM.normal(size=sizes).astype("f")
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_every_cell_compiled(cell):
+MATHEMATICS = list({(cell.step.__code__, cell.project.__code__): cell for cell in reversed(CELLS)}.values())
+"""One cell of each mathematics: the others are the same functions on other names."""
+
+
+@pytest.mark.parametrize("cell", MATHEMATICS, ids=lambda cell: cell.name)
+def test_every_mathematics_compiled(cell):
     made = layer(cell)
     x, lengths = floats(3, 7, *shape(made)), [7, 3, 0]
     expected, final = replay(made, x, lengths)

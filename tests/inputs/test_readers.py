@@ -70,7 +70,7 @@ def test_batches_stretches_and_selections(reader: SimpleNamespace, tmp_path: Pat
     data = ids(5, 2, 9, 4, 9, 1, 3)
     source, more = written(reader.name, tmp_path, data)
     batches = read(source, IDS, batch_size=3, **more)
-    assert [len(batch.names) for batch in batches] == [3, 3, 1]
+    assert [len(batch.names) for batch in batches] == [3, 2, 2]
     same(batches, data)
     for batch in batches:
         whole = batch.load(0, batch.steps)
