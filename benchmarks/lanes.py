@@ -60,6 +60,8 @@ def rnnprobe(case: Case) -> Callable[[], Any]:
     """The engine: h, c and every gate at every step, in arrays of NumPy."""
     import rnnprobe
     from rnnprobe import engine, inputs
+    from rnnprobe.cells.layers import wide
+    from rnnprobe.engine import compilation
     from rnnprobe.engine.compilation import Compilation
     from rnnprobe.recover import stacks
     from rnnprobe.runs import threads
@@ -68,11 +70,14 @@ def rnnprobe(case: Case) -> Callable[[], Any]:
         network = rnnprobe.open(stored(Path(folder) / "weights.h5", case))
         threads.choose(network.layers)
         x = np.ascontiguousarray(case.x.swapaxes(0, 1))
-        batches = inputs.read(x, stacks.entries(network), say=print, batch_size=min(ROWS, case.batch))
+        batches = inputs.read(
+            x, stacks.entries(network), say=print, batch_size=min(64 if wide(network.layers) else ROWS, case.batch)
+        )
         (layer,) = network.layers
         record = {layer.name: tuple(s.name for s in layer.cell.signals if s.kind in ("state", "gate"))}
-        at_once = Compilation.of(network, batches).at_once
-        ready = engine.Engine(network, record, cut=Compilation(True, len(batches[0].rows), at_once))
+        # As for a run of many such batches: compiled wherever that gains.
+        compilation._WORTH = 0
+        ready = engine.Engine(network, record, cut=Compilation.of(network, batches))
     return lambda: [block.signals for block in ready.over(batches)]
 
 

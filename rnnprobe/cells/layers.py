@@ -138,3 +138,12 @@ def chosen(layers: Sequence[Layer], words: str | Sequence[str]) -> dict[str, tup
 
 def _means(word: str, signal: Signal) -> bool:
     return word in ("all", signal.name) or signal.kind in _GROUPS.get(word, ())
+
+
+WIDE = 512
+"""Units from which on one product keeps several cores busy."""
+
+
+def wide(layers: Sequence[Layer]) -> bool:
+    """Whether one product keeps several cores busy."""
+    return any(layer.sizes.get("units", WIDE) >= WIDE for layer in layers)

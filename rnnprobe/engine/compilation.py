@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnnprobe.cells.layers import wide
 from rnnprobe.types import Array, Batch, Network
 
 _WORTH = 20_000
 """Steps of loops that have to come before compiling pays: it takes 0.2 to 1 s, and saves 20 to 50 µs a step."""
+
+_MANY = 16
+"""Sequences from which on, in wide layers, TensorFlow's own products are faster than XLA's."""
 
 MOST_AT_ONCE = 8
 """Batches that run at once: each holds blocks, and chunks that are begun and not full."""
@@ -52,7 +56,8 @@ class Compilation:
         flat = all(layer.cell.space is None for layer in network.layers)
         rows = max((len(batch.rows) for batch in batches), default=0)
         cores = min(_cores(), MOST_AT_ONCE)
-        return cls(loops >= _WORTH and flat, rows, max(1, min(len(batches), cores)), cores)
+        gains = flat and not (wide(network.layers) and rows >= _MANY)
+        return cls(loops >= _WORTH and gains, rows, max(1, min(len(batches), cores)), cores)
 
 
 def _cores() -> int:

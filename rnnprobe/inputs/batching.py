@@ -24,7 +24,7 @@ sequence on one core: 64 units, batches of 4, 16, 32, 128: 1.9, 1.5, 1.8, 1.5; 2
 nothing before layers are wide, and several batches run at once."""
 
 AT_LEAST_WIDE = 64
-"""Where layers are wide (`rnnprobe.runs.threads.wide`)."""
+"""Where layers are wide (`rnnprobe.cells.layers.wide`)."""
 
 _MOST = 256
 _STEPS = 4096

@@ -13,11 +13,11 @@ from rnnprobe import formats, recover
 from rnnprobe.analysis.keeping import Less
 from rnnprobe.analysis.select import recorded
 from rnnprobe.analysis.verification import Verified
+from rnnprobe.cells.layers import wide
 from rnnprobe.inputs import AT_LEAST, AT_LEAST_WIDE, states
 from rnnprobe.inputs.file import path_of
 from rnnprobe.outputs import Sink
 from rnnprobe.recover import Overrides
-from rnnprobe.runs import threads
 from rnnprobe.runs.proof import Compared
 from rnnprobe.runs.reading import Say, Source
 from rnnprobe.runs.run import Ask, Run, prepare, provable
@@ -101,7 +101,7 @@ class Job:
 
     def reader(self, whole: Network, say: Say) -> Callable[[Mapping[str, Entry]], tuple[Batch, ...]]:
         """What reads the input as entries want it; sequences that hand their states on run one by one."""
-        size, at_least = 1 if self.carry else None, AT_LEAST_WIDE if threads.wide(whole.layers) else AT_LEAST
+        size, at_least = 1 if self.carry else None, AT_LEAST_WIDE if wide(whole.layers) else AT_LEAST
         return lambda entries: self.source.read(entries, say=say, batch_size=size, at_least=at_least)
 
 

@@ -6,17 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from rnnprobe.cells.layers import wide
 from rnnprobe.types import Layer
 
-_WIDE = 512
-"""Units from which on one product keeps several cores busy."""
 VARIABLE = "TF_NUM_INTRAOP_THREADS"
 """TensorFlow reads it when it begins to compute."""
-
-
-def wide(layers: Sequence[Layer]) -> bool:
-    """Whether one product keeps several cores busy."""
-    return any(layer.sizes.get("units", _WIDE) >= _WIDE for layer in layers)
 
 
 def choose(layers: Sequence[Layer]) -> None:

@@ -109,6 +109,10 @@ def test_what_is_compiled(monkeypatch):
     assert Compilation.of(lstm, flat).rows == 2
     assert not Compilation.of(lstm, flat[:1]).fused
     assert not Compilation.of(network(layer(conv)), flat).fused
+    broad = layer(LSTM)
+    broad = network(replace(broad, sizes={**broad.sizes, "units": 1024}))
+    assert Compilation.of(broad, flat).fused
+    assert not Compilation.of(broad, [batch(floats(16, 60, 3))]).fused
     monkeypatch.setattr(compilation.os, "sched_getaffinity", lambda process: range(64))
     assert Compilation.of(lstm, flat).at_once == 2
     assert Compilation.of(lstm, flat).cores == 8
