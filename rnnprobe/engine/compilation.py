@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnnprobe.cells.layers import wide
+from rnnprobe.cores import cores
 from rnnprobe.types import Array, Batch, Network
 
 _WORTH = 20_000
@@ -19,9 +19,6 @@ _MANY = 16
 
 MOST_AT_ONCE = 8
 """Batches that run at once: each holds blocks, and chunks that are begun and not full."""
-
-CORES = "RNNPROBE_CORES"
-"""The environment variable that says how many cores a process may use, where that is fewer than it has."""
 
 _SHRINK = 4
 """A block that is not full is filled up to the whole, a quarter or a sixteenth … of the steps of a full one: each of
@@ -55,16 +52,9 @@ class Compilation:
         loops = sum(batch.steps for batch in batches) * len(network.layers)
         flat = all(layer.cell.space is None for layer in network.layers)
         rows = max((len(batch.rows) for batch in batches), default=0)
-        cores = min(_cores(), MOST_AT_ONCE)
+        most = min(cores(), MOST_AT_ONCE)
         gains = flat and not (wide(network.layers) and rows >= _MANY)
-        return cls(loops >= _WORTH and gains, rows, max(1, min(len(batches), cores)), cores)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    told = os.environ.get(CORES, "")
-    return min(own, max(1, int(told))) if told.isdecimal() else own
+        return cls(loops >= _WORTH and gains, rows, max(1, min(len(batches), most)), most)
 
 
 def filled_steps(count: int, stretch: int) -> int:

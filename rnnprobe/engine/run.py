@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -38,7 +38,7 @@ def trace(
     outcomes: Sequence[Outcome] = (),
     cut: Compilation | None = None,
     ordered: bool = False,
-) -> Iterator[Block]:
+) -> Generator[Block]:
     """Runs every batch and yields what was recorded: as `Engine`, once.
 
     Args:
@@ -90,7 +90,7 @@ class Engine:
         initial: Initial | None = None,
         carry: bool = False,
         ordered: bool = False,
-    ) -> Iterator[Block]:
+    ) -> Generator[Block]:
         """Runs every batch and yields what was recorded: of batches that run at once a block of each in turn.
 
         Memory is bounded by the size of a block, but for transforms that see whole sequences: what enters and leaves

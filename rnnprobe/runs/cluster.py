@@ -19,6 +19,7 @@ from socket import gethostname
 from threading import Lock
 from typing import Any
 
+from rnnprobe.cores import CORES, cores
 from rnnprobe.errors import BadInput, OutOfResources, RnnprobeError
 from rnnprobe.runs import parts, threads
 from rnnprobe.runs.job import Job, Ready, opened, ready
@@ -32,8 +33,6 @@ PARTS_EACH = 4
 _PATIENCE = 30
 """Seconds to wait for the scheduler, and for its first worker."""
 _LOCAL = "local:"
-_CORES = "RNNPROBE_CORES"
-"""The environment variable by which the engine knows how many cores it may use (`rnnprobe.engine.compilation`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +181,7 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
                     preload=[__name__],
-                    env={_CORES: os.environ.get(_CORES) or str(_share(workers))},
+                    env={CORES: os.environ.get(CORES) or str(cores(workers))},
                 )
             )
         try:
@@ -190,12 +189,6 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
         except OSError as exc:
             raise BadInput(f"no scheduler answers at {address}: {exc}", hint="`dask scheduler` starts one") from exc
         return client, held.pop_all().close
-
-
-def _share(workers: int) -> int:
-    """The cores for each of the workers on this machine: together they take no more than there are."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // workers)
 
 
 def _order(ready: Ready, ledger: Ledger) -> Order:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from rnnprobe import outputs
 from rnnprobe.analysis.verification import Verified
-from rnnprobe.outputs import Destination, Settings, atomic, fields, join, virtual
+from rnnprobe.outputs import Destination, Settings, atomic, hdf5, join, virtual
 from rnnprobe.runs import ledger as ledgers
 from rnnprobe.runs import parts
 from rnnprobe.runs.job import Ready
@@ -87,7 +87,8 @@ def _worked(work: Work, ready: Ready, ledger: Ledger, advance: Callable[[int], N
                 ledger.finish(part, known)
     except BaseException:
         if ledger.done:
-            say([f"{len(ledger.done)} of {len(ledger.parts)} parts are done, and are kept in {ledger.folder.parent}"])
+            done = f"{len(ledger.done)} of {len(ledger.parts)} parts are done, and are kept in {ledger.folder.parent}"
+            say([f"{done}: the same command goes on"])
         raise
 
 
@@ -99,8 +100,8 @@ def _need(ready: Ready, place: Destination, ledger: Ledger, merge: bool) -> None
     """
     recording, dtype = ready.recording, ready.job.dtype
     if ready.job.compress is None:
-        coming = sum(fields.values_size(parts.recording_of(recording, part), dtype) for part in ledger.todo)
-        copied = fields.values_size(recording, dtype) if merge and len(ledger.parts) > 1 else 0
+        coming = sum(hdf5.size(parts.recording_of(recording, part), dtype) for part in ledger.todo)
+        copied = hdf5.size(recording, dtype) if merge and len(ledger.parts) > 1 else 0
         atomic.need(place.path, place.target, coming + copied)
 
 

@@ -6,7 +6,7 @@ itself is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -127,7 +127,7 @@ class Run:
         states = {**self.initial, **(initial or {})}
         some = self.batches if batches is None else batches
         engine = engine if engine is not None else self.engine(record)
-        return _handed(engine.over(some, initial=states, carry=carry, ordered=ordered))
+        return engine.over(some, initial=states, carry=carry, ordered=ordered)
 
     def close(self) -> None:
         """Ends the sessions of an original graph that are open; the end of their blocks does so too."""
@@ -139,11 +139,6 @@ class Run:
     def foreign(self) -> bool:
         """Whether a stored graph is the original, and not Keras."""
         return self.network.foreign
-
-
-def _handed(blocks: Iterator[Block]) -> Generator[Block]:
-    """Blocks that can be closed, whatever yields them."""
-    yield from blocks
 
 
 def _picked(probe: Probe, record: Mapping[str, Sequence[str]]) -> Generator[Block]:

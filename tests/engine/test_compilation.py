@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_what_is_compiled(monkeypatch):
     broad = network(replace(broad, sizes={**broad.sizes, "units": 1024}))
     assert Compilation.of(broad, flat).fused
     assert not Compilation.of(broad, [batch(floats(16, 60, 3))]).fused
-    monkeypatch.setattr(compilation.os, "sched_getaffinity", lambda process: range(64))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64))
     assert Compilation.of(lstm, flat).at_once == 2
     assert Compilation.of(lstm, flat).cores == 8
     monkeypatch.setenv("RNNPROBE_CORES", "1")

@@ -166,10 +166,10 @@ def test_threads_of_a_worker_that_ran_another_job(before, wanted, monkeypatch):
 
 
 def test_the_workers_of_a_machine_share_its_cores(monkeypatch):
-    from rnnprobe.runs import cluster
+    from rnnprobe.cores import cores
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    assert [cluster._share(workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+    assert [cores(workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
 
 
 def test_a_scheduler_that_goes_away_is_said_in_words(tmp_path):
