@@ -5,7 +5,8 @@ that has compiled and run twice before; then all of them run in turn, round afte
 counts, which other work on the machine disturbs least. Printed are the milliseconds of rnnprobe and its share of each
 lane's: below 1 rnnprobe is the faster one, although it records every gate and state.
 
-Status 1 where a goal is missed: at most 1.0 of (a) and (b) at batch 32 and 256 units; at batch 1 at most 0.5 of (a).
+Status 1 where a goal is missed: with 256 units at most 1.0 of (a) and (b) and 1.3 of (f) at batch 32, and 0.5 of (a) at
+batch 1.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MORE = (
     Case(256, 64, FEATURES, 1_000, "lstm"),
     Case(256, 1_024, FEATURES, 100, "lstm"),
 )
-GOALS = {(1, "a"): 0.5, (32, "a"): 1.0, (32, "b"): 1.0}
+GOALS = {(1, "a"): 0.5, (32, "a"): 1.0, (32, "b"): 1.0, (32, "f"): 1.3}
 
 
 class Lane:

@@ -32,12 +32,14 @@ class Compilation:
     Attributes:
         fused: XLA compiles the loops, for blocks of fixed shapes.
         rows: of a block that is compiled: shorter batches are filled up.
+        longest: steps of the longest batch, which its blocks share alike; 0: each batch's own.
         at_once: batches that run at once, a thread each; it changes no number.
         cores: threads that there may be, at most `MOST_AT_ONCE`.
     """
 
     fused: bool = False
     rows: int = 0
+    longest: int = 0
     at_once: int = 1
     cores: int = 1
 
@@ -54,7 +56,8 @@ class Compilation:
         rows = max((len(batch.rows) for batch in batches), default=0)
         most = min(cores(), MOST_AT_ONCE)
         gains = flat and not (wide(network.layers) and rows >= _MANY)
-        return cls(loops >= _WORTH and gains, rows, max(1, min(len(batches), most)), most)
+        longest = max((batch.steps for batch in batches), default=0)
+        return cls(loops >= _WORTH and gains, rows, longest, max(1, min(len(batches), most)), most)
 
 
 def filled_steps(count: int, stretch: int) -> int:

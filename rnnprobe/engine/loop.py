@@ -26,6 +26,14 @@ OUTPUT = "output"
 """What a layer passes on, `[time, batch, *shape]`: what its cell emits, in the layer's data format; with a residual
 connection that and the layer's input."""
 
+_FEW = 8
+"""Rows below which the input's share of the products is computed for all steps of a block at once, whatever its size:
+as many rows make a product of matrices that is as fast as the large one."""
+
+_NARROW = 2
+"""Units for each feature of the input from which on, with enough rows, that share is computed in the loop: the sums of
+the gates need not pass through memory, and the bias is added where the gates are computed."""
+
 
 CompiledPass: TypeAlias = Callable[
     [Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, Any], States, Mapping[str, Any]], tuple[Recorded, States]
@@ -76,14 +84,46 @@ def compile_pass(
             w = weights[layer.name]
             if layer.cell.attend is not None:
                 w = {**w, **layer.cell.attend(TensorFlow, w, *memories[layer.name])}
-            steps, after[layer.name] = _run_layer(layer, w, x, count, valid[layer.name], states[layer.name], wanted)
+            steps, after[layer.name] = _run_layer(
+                layer, w, x, count, valid[layer.name], states[layer.name], wanted, fused=fused
+            )
             known[layer.name] = _passed_on(layer, steps[layer.cell.emits], x, shown[layer.name])
             recorded[layer.name] = {name: steps[name] for name in record.get(layer.name, ())}
             if layer.name in kept:
                 recorded[layer.name][OUTPUT] = known[layer.name]
         return recorded, after
 
-    return tf.function(run, reduce_retracing=not fused, autograph=False, jit_compile=fused)  # type: ignore[no-any-return]
+    return _Fused(run) if fused else tf.function(run, reduce_retracing=True, autograph=False)  # type: ignore[no-any-return]
+
+
+class _Fused:
+    """A function that XLA compiles for each combination of shapes, and that is found again by them.
+
+    What `tf.function` does to find it takes as long as several steps, and holds Python's lock, for which other batches
+    wait.
+    """
+
+    def __init__(self, run: CompiledPass) -> None:
+        self._run = run
+        self._known: dict[tuple[tuple[int, ...] | None, ...], Any] = {}
+
+    def __call__(self, *args: Any) -> tuple[Recorded, States]:
+        """As `CompiledPass`."""
+        flat = tf.nest.flatten(args)
+        shapes = tuple(None if one is None else tuple(one.shape) for one in flat)
+        tensors = [tf.convert_to_tensor(one) for one in flat if one is not None]
+        if shapes not in self._known:
+            self._known[shapes] = self._compiled(args, tensors)
+        return self._known[shapes](*tensors)  # type: ignore[no-any-return]
+
+    def _compiled(self, args: Any, tensors: Sequence[Any]) -> Any:
+        """The function for tensors like these, which stand for what is not None in `args`."""
+
+        def run(*tensors: Any) -> Any:
+            left = iter(tensors)
+            return self._run(*tf.nest.map_structure(lambda one: None if one is None else next(left), args))
+
+        return tf.function(run, autograph=False, jit_compile=True).get_concrete_function(*tensors)
 
 
 def _passed_on(layer: Layer, emitted: Any, x: Any, shown: Any) -> Any:
@@ -95,8 +135,8 @@ def _passed_on(layer: Layer, emitted: Any, x: Any, shown: Any) -> Any:
 
 
 def _over(flags: Any, rank: int) -> Any:
-    """Flags `[time, batch]` as they broadcast over an array of more axes."""
-    return flags[(slice(None), slice(None), *[tf.newaxis] * (rank - 2))]
+    """Flags `[time, batch]` or `[batch]` as they broadcast over an array of more axes."""
+    return flags[(..., *[tf.newaxis] * (rank - flags.shape.rank))]
 
 
 def _merge(layer: Layer, sources: Sequence[Any]) -> Any:
@@ -122,30 +162,40 @@ def _run_layer(
     valid: Any,
     state: Mapping[str, Any],
     wanted: Mapping[str, None],
+    *,
+    fused: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One layer over `count` steps of a block: the wanted signals `[time, batch, *shape]`, and the states after it."""
     cell, options = layer.cell, layer.settings
     shapes = signal_shapes(layer)
-    z = cell.project(TensorFlow, w, x, options)
-    steps, batch = tf.shape(z)[0], z.shape[1]
-    if valid is not None:
-        flags = {name: _over(valid, 2 + len(shapes[name])) for name in cell.states}
+    steps, batch = tf.shape(x)[0], x.shape[1]
+    inside = fused and batch >= _FEW and _NARROW * layer.input_size <= layer.units
+    z = x if inside else cell.project(TensorFlow, w, x, options)
     arrays = {
         name: tf.TensorArray(x.dtype, size=steps, element_shape=[batch, *shapes[name]], clear_after_read=False)
         for name in wanted
     }
 
-    def step(t: Any, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-        signals = cell.step(TensorFlow, w, z[t], state, options)
-        if valid is not None:
-            for name in cell.states:
-                signals[name] = tf.where(flags[name][t], signals[name], state[name])
-        written = {name: array.write(t, signals[name]) for name, array in arrays.items()}
-        return t + 1, {name: signals[name] for name in cell.states}, written
+    def at(t: Any) -> list[Any]:
+        return [z[t]] if valid is None else [z[t], valid[t]]
 
-    _, after, arrays = tf.while_loop(
+    def step(
+        t: Any, now: Sequence[Any], state: Mapping[str, Any], arrays: Mapping[str, Any]
+    ) -> tuple[Any, list[Any], dict[str, Any], dict[str, Any]]:
+        entering, *flags = now
+        if inside:
+            entering = cell.project(TensorFlow, w, entering, options)
+        signals = cell.step(TensorFlow, w, entering, state, options)
+        for going_on in flags:
+            for name in cell.states:
+                signals[name] = tf.where(_over(going_on, signals[name].shape.rank), signals[name], state[name])
+        written = {name: array.write(t, signals[name]) for name, array in arrays.items()}
+        # XLA would read the next step's part again for each gate, element by element, were it not there already.
+        return t + 1, at(tf.minimum(t + 1, steps - 1)), {name: signals[name] for name in cell.states}, written
+
+    _, _, after, arrays = tf.while_loop(
         lambda t, *_: t < count,
         step,
-        (tf.constant(0), {name: state[name] for name in cell.states}, arrays),
+        (tf.constant(0), at(0), {name: state[name] for name in cell.states}, arrays),
     )
     return {name: array.stack() for name, array in arrays.items()}, after

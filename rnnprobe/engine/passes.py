@@ -12,7 +12,8 @@ from typing import TypeAlias
 from rnnprobe.cells.layers import signal_shapes
 from rnnprobe.types import Direction, Feed, Layer, Network, Transform
 
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 8 << 20
+"""More is no longer in the processor's cache when it is filled and passed on; less is called for too often."""
 _MOST_STEPS = 4096
 
 Node: TypeAlias = Layer | Transform
@@ -123,8 +124,8 @@ def _waits(node: Node, below: Node, clock: Mapping[str, str]) -> bool:
     return whole or node.direction != below.direction or clock[node.name] != clock[below.name]
 
 
-def block_steps(work: Pass, record: Mapping[str, Sequence[str]], batch: int, itemsize: int) -> int:
-    """How many steps make a block of bounded size.
+def block_steps(work: Pass, record: Mapping[str, Sequence[str]], batch: int, itemsize: int, longest: int) -> int:
+    """How many steps make a block of bounded size, so that `longest` of them fall into blocks of one size.
 
     Counted are the recorded signals and, as the largest thing between, the gates' share of the input.
     """
@@ -133,7 +134,8 @@ def block_steps(work: Pass, record: Mapping[str, Sequence[str]], batch: int, ite
         shapes = signal_shapes(layer)
         width += sum(prod(shapes[name]) for name in record.get(layer.name, ()))
         width += prod(layer.space) * (layer.input_size + max(1, len(layer.cell.gates)) * layer.units)
-    return steps_of(width, batch, itemsize)
+    most = steps_of(width, batch, itemsize)
+    return -(-longest // -(-longest // most)) if longest else most
 
 
 def steps_of(width: int, batch: int, itemsize: int) -> int:

@@ -64,7 +64,7 @@ class Running:
             values.keep(name, spool)
         steps = int(lengths.max(initial=0))
         rows = self.cut.rows if self.cut.fused else len(lengths)
-        stretch = block_steps(self.work, self.record, rows, np.dtype(self.dtype).itemsize)
+        stretch = block_steps(self.work, self.record, rows, np.dtype(self.dtype).itemsize, self.cut.longest or steps)
         starts = list(range(0, steps, stretch)) or [0]
         shown = {layer.name: _Shown(layer.feed.mask, len(lengths)) for layer in layers}
         states: States = {layer.name: filled_rows(begin[layer.name], rows) for layer in layers}
@@ -77,7 +77,7 @@ class Running:
             stop = min(start + stretch, steps)
             inside = np.arange(start, stop)[:, None] < lengths[None, :]
             valid = _valid(layers, values, inside, start, stop)
-            size = filled_steps(stop - start, stretch) if self.cut.fused else stop - start
+            size = filled_steps(stop - start, stretch) if self.cut.fused else max(stop - start, 1)
             signals, states = self._block(values, valid, shown, states, memories, start, (size, rows), ragged=ragged)
             for name, spool in spools.items():
                 spool.write(start, signals[name].pop(OUTPUT))
