@@ -93,7 +93,7 @@ def compile_pass(
                 recorded[layer.name][OUTPUT] = known[layer.name]
         return recorded, after
 
-    return _Fused(run) if fused else tf.function(run, reduce_retracing=True, autograph=False)  # type: ignore[no-any-return]
+    return _Fused(run) if fused else tf.function(run, reduce_retracing=True, autograph=False)
 
 
 class _Fused:
