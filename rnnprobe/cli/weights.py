@@ -141,11 +141,12 @@ def _single(
     """The blocks of one checkpoint."""
     from rnnprobe.analysis.select import select
     from rnnprobe.analysis.weights import blocks, weights
-    from rnnprobe.outputs import weights as file
 
     layers = select(network, patterns)
     reports = weights(network, layers, gates, parts)
     if output is not None:
+        from rnnprobe.outputs import weights as file
+
         file.write(output, layers, blocks(layers, gates, parts, network.checkpoint.path), force=force)
     return reports, reports
 
@@ -171,13 +172,14 @@ def _converted(
     """The layers as another framework has them."""
     from rnnprobe.analysis.layouts import convert, reported
     from rnnprobe.analysis.select import select
-    from rnnprobe.outputs import weights as file
 
     layers = select(network, patterns)
     if not quiet:
         say_assumptions(replace(network, layers=tuple(map(_bare, layers)), embeddings=()))
     modules = convert(network, layers, name)
     if output is not None:
+        from rnnprobe.outputs import weights as file
+
         file.write_groups(output, {module.name: _group(module) for module in modules}, force=force)
     reports = reported(modules)
     return reports, reports[:-1]
