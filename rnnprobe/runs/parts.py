@@ -15,7 +15,7 @@ from rnnprobe import outputs
 from rnnprobe.analysis.verification import Verified
 from rnnprobe.errors import BadInput
 from rnnprobe.outputs import Sink, fields
-from rnnprobe.runs.job import Ready
+from rnnprobe.runs.prepared import Ready
 from rnnprobe.types import Batch, Block, Network, Recording
 
 BYTES = 1 << 30

@@ -12,9 +12,9 @@ from rnnprobe.analysis.verification import Verified
 from rnnprobe.outputs import Destination, Settings, atomic, hdf5, join, virtual
 from rnnprobe.runs import ledger as ledgers
 from rnnprobe.runs import parts
-from rnnprobe.runs.job import Ready
 from rnnprobe.runs.ledger import Done, Ledger
 from rnnprobe.runs.parts import Part
+from rnnprobe.runs.prepared import Ready
 from rnnprobe.runs.proof import combined
 from rnnprobe.runs.reading import Say
 from rnnprobe.types import Recording
