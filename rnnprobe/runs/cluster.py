@@ -121,7 +121,7 @@ class Cluster:
                 ) from exc
             if not ledger.path(part).exists():
                 raise BadInput("what a worker wrote is not there: it has another file system", path=ledger.path(part))
-            advance(parts.steps(ready.recording, part.of(ready.recording)))
+            advance(ready.recording.work(part.of(ready.recording)))
             yield part, done
 
 

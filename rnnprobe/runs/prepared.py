@@ -48,14 +48,14 @@ class Ready:
     def record(
         self,
         sink: Sink,
-        advance: Callable[[int], None] = lambda steps: None,
+        advance: Callable[[int], None] = lambda done: None,
         batches: Sequence[Batch] | None = None,
     ) -> Verified:
         """Runs, and hands every block to `sink`, and what was found when it was compared with the original.
 
         Args:
             sink: takes the blocks.
-            advance: takes the number of steps done, those of each layer counted.
+            advance: takes what is done of `Recording.work`.
             batches: those that run; None: all.
 
         Returns:
@@ -80,7 +80,7 @@ class Ready:
             held.enter_context(closing(blocks))
             for block in held.enter_context(closing(compared.over(blocks))):
                 sink.write(block)
-                advance(sum(len(next(iter(of.values()), ())) for of in block.signals.values()))
+                advance(block.work)
         sink.verified(compared.verification)
         return compared.verification
 

@@ -23,8 +23,10 @@ class Few(runs.Given):
 def traced(model, source, **job):
     """The trace of a run."""
     ready = runs.ready(runs.Job(model, source, **job), rnnprobe.open(model), lambda lines: None)
+    done = []
     with outputs.collect(ready.recording) as sink:
-        ready.record(sink)
+        ready.record(sink, done.append)
+    assert sum(done) == ready.recording.work()
     return sink.trace, ready.run.batches
 
 
