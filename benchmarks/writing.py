@@ -29,7 +29,7 @@ from memory import model
 import rnnprobe
 from rnnprobe import inputs, outputs
 from rnnprobe.outputs.chunking import Chunks
-from rnnprobe.outputs.fields import Field
+from rnnprobe.outputs.field import Field
 from rnnprobe.outputs.pieces import Piece
 from rnnprobe.outputs.slabs import Slabs
 from rnnprobe.recover import stacks

@@ -16,6 +16,7 @@ from typing import Any
 
 from rnnprobe.analysis import words
 from rnnprobe.outputs import fields
+from rnnprobe.outputs.layer_fields import layer_fields
 from rnnprobe.types import Column, Recording, Report
 
 _SIZES = (Column("shape", "shape", words.shape, right=True), Column("bytes", "size", words.size, right=True))
@@ -50,7 +51,7 @@ def _arrays(recording: Recording, dtype: str, stored: int | None) -> tuple[Repor
     rows: tuple[dict[str, Any], ...] = tuple(
         {"layer": layer.name, "signal": one.signal, "shape": list(one.shape), "bytes": sizes[layer.name, one.signal]}
         for layer in recording.layers
-        for one in fields.layer_fields(recording, layer, dtype)
+        for one in layer_fields(recording, layer, dtype)
         if one.signal
     )
     results = {outcome.name: fields.output_field(recording, outcome, dtype) for outcome in recording.outcomes}

@@ -144,6 +144,11 @@ WIDE = 512
 """Units from which on one product keeps several cores busy."""
 
 
+def products(layers: Sequence[Layer]) -> int:
+    """The multiplications with weights in a step of one sequence, those at several places in space not counted."""
+    return sum(tensor.size for layer in layers for tensor in layer.weights.values())
+
+
 def wide(layers: Sequence[Layer]) -> bool:
     """Whether one product keeps several cores busy."""
     return any(layer.sizes.get("units", WIDE) >= WIDE for layer in layers)

@@ -94,20 +94,14 @@ BASIC_RNN = Cell(
 )
 """Of cuDNN's tanh and relu layers too, whose saved weights go by its names."""
 
-KERAS_SIMPLE_RNN = Cell(
+KERAS_SIMPLE_RNN = replace(
+    BASIC_RNN,
     name="keras_simple_rnn",
     title="Keras SimpleRNN",
     framework="keras",
     scopes=("simple_rnn_cell",),
     classes=("SimpleRNN", "SimpleRNNCell"),
     weights=(*kernels(()), bias("bias", ("bias", "b"), (), optional=True)),
-    gates=(),
-    spelled=(),
-    order=(),
-    signals=_SIGNALS,
-    options=(ACTIVATION,),
-    project=project,
-    step=step,
 )
 
 IND_RNN = replace(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from rnnprobe.inputs.file import locate
 from rnnprobe.outputs import Trace
 from rnnprobe.outputs.lazy import Stored
 from rnnprobe.outputs.thin import kept, thinned
-from rnnprobe.types import Array, Batch, Block, Entry, Network, Recording
+from rnnprobe.types import Array, Block, Network, Recording
 from rnnprobe.types.run import lengths_of
 
 TOLERANCE = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-9}
@@ -58,27 +57,20 @@ def _golden(network: Network, one: GoldenSpec, trace: Trace, folder: Path) -> It
             path=folder / one.trace,
             hint="record it without --reduce; --stride and --units make a golden small",
         )
-    source: Any = _located(one.input, folder)
+    source = _located(one.input, folder)
     for path in source.values() if isinstance(source, dict) else (source,):
         locate(path)
     vocabulary = inputs.vocabulary.read(folder / one.vocab) if one.vocab is not None else None
-
-    def read(entries: Mapping[str, Entry]) -> tuple[Batch, ...]:
-        given = next(iter(source.values())) if isinstance(source, dict) and len(entries) == 1 else source
-        return inputs.read(
-            given,
-            entries,
-            say=lambda line: None,
-            vocabulary=vocabulary,
-            by=one.by,
-            select=one.select,
-            steps=one.steps,
-            batch_size=1 if one.carry else None,
-        )
-
-    ask = runs.Ask(layers=tuple(trace.layers), own_input=one.own_input, outputs=bool(trace.outputs))
+    job = runs.Job(
+        network.checkpoint.path,
+        runs.Given(source, vocabulary=vocabulary, by=one.by, select=one.select, steps=one.steps),
+        layers=tuple(trace.layers),
+        record=("output",) if trace.outputs else (),
+        carry=one.carry,
+        own_input=one.own_input,
+    )
     try:
-        run = runs.rebuilt(network, ask, read, lambda lines: None)
+        run = runs.rebuilt(network, job, lambda lines: None)
         problem = _unlike(run, trace)
         found = None if problem else _compared(run, one, trace)
     except BadInput as exc:
@@ -91,10 +83,11 @@ def _golden(network: Network, one: GoldenSpec, trace: Trace, folder: Path) -> It
 
 
 def _located(given: str | Mapping[str, str], folder: Path) -> str | dict[str, str]:
-    """The input's files; a path is relative to the folder of the specification."""
+    """The input's files; a path is relative to the folder of the specification. A single input goes by any name."""
     if isinstance(given, str):
         return str(folder / given)
-    return {name: str(folder / file) for name, file in given.items()}
+    files = {name: str(folder / file) for name, file in given.items()}
+    return files if len(files) > 1 else next(iter(files.values()))
 
 
 def _unlike(run: runs.Run, trace: Trace) -> str:

@@ -205,15 +205,13 @@ def _summarise(ready: Ready, quiet: bool, as_json: bool) -> Verified:
 
 @contextmanager
 def _progress(recording: Recording, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """What shows how far a run is: a bar on stderr where that is a terminal. It is told the number of steps done."""
+    """What is told what is done of `Recording.work`, and shows it: a bar on stderr where that is a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda steps: None
+        yield lambda done: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    from rnnprobe.runs.parts import steps
-
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("steps", total=steps(recording))
+        task = bar.add_task("steps", total=recording.work())
         yield lambda done: bar.advance(task, done)

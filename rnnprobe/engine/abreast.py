@@ -9,10 +9,20 @@ from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
+from rnnprobe.cores import cores
+
 Item = TypeVar("Item")
 
 _AHEAD = 1
 """Items of each that wait to be taken."""
+
+_MOST = 8
+"""Batches that run at once: each holds blocks, and chunks that are begun and not full."""
+
+
+def most_at_once() -> int:
+    """How many may run at once here; no number that is computed depends on it."""
+    return min(cores(), _MOST)
 
 
 def abreast(work: Sequence[Callable[[], Generator[Item]]], at_once: int) -> Generator[Item]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnprobe.cells.layers import wide
-from rnnprobe.cores import cores
 from rnnprobe.types import Array, Batch, Network
 
 _WORTH = 20_000
@@ -16,9 +15,6 @@ _WORTH = 20_000
 
 _MANY = 16
 """Sequences from which on, in wide layers, TensorFlow's own products are faster than XLA's."""
-
-MOST_AT_ONCE = 8
-"""Batches that run at once: each holds blocks, and chunks that are begun and not full."""
 
 _SHRINK = 4
 """A block that is not full is filled up to the whole, a quarter or a sixteenth … of the steps of a full one: each of
@@ -33,15 +29,11 @@ class Compilation:
         fused: XLA compiles the loops, for blocks of fixed shapes.
         rows: of a block that is compiled: shorter batches are filled up.
         longest: steps of the longest batch, which its blocks share alike; 0: each batch's own.
-        at_once: batches that run at once, a thread each; it changes no number.
-        cores: threads that there may be, at most `MOST_AT_ONCE`.
     """
 
     fused: bool = False
     rows: int = 0
     longest: int = 0
-    at_once: int = 1
-    cores: int = 1
 
     @classmethod
     def of(cls, network: Network, batches: Sequence[Batch]) -> Compilation:
@@ -54,10 +46,9 @@ class Compilation:
         loops = sum(batch.steps for batch in batches) * len(network.layers)
         flat = all(layer.cell.space is None for layer in network.layers)
         rows = max((len(batch.rows) for batch in batches), default=0)
-        most = min(cores(), MOST_AT_ONCE)
         gains = flat and not (wide(network.layers) and rows >= _MANY)
         longest = max((batch.steps for batch in batches), default=0)
-        return cls(loops >= _WORTH and gains, rows, longest, max(1, min(len(batches), most)), most)
+        return cls(loops >= _WORTH and gains, rows, longest)
 
 
 def filled_steps(count: int, stretch: int) -> int:

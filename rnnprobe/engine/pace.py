@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from statistics import median
 from time import perf_counter
 
 import numpy as np
 
+from rnnprobe.cells.layers import products
 from rnnprobe.recover import stacks
 from rnnprobe.types import Batch, Block, Network, Recording
 
@@ -33,7 +33,7 @@ class Pace:
 
     Attributes:
         seconds: of the whole run.
-        steps: that were run to tell, those of each batch and layer counted.
+        steps: that were run to tell (`Recording.work`).
     """
 
     seconds: float
@@ -43,9 +43,8 @@ class Pace:
 def beginning(network: Network, batches: Sequence[Batch]) -> tuple[Batch, ...] | None:
     """The batches, long ones cut to what runs in seconds; None where they can't be cut, since a network with transforms
     may want the whole of a sequence."""
-    weights = sum(prod(tensor.shape) for layer in network.layers for tensor in layer.weights.values())
     rows = max((len(batch.rows) for batch in batches), default=1)
-    steps = max(_FEWEST, min(_STEPS, int(_PRODUCTS / max(1, weights * rows))))
+    steps = max(_FEWEST, min(_STEPS, int(_PRODUCTS / max(1, products(network.layers) * rows))))
     if all(batch.steps <= steps for batch in batches):
         return tuple(batches)
     return tuple(_cut(batch, steps) for batch in batches) if stacks.plain(network) else None
@@ -72,12 +71,11 @@ def pace(blocks: Iterator[Block], recording: Recording, clock: Callable[[], floa
     try:
         for number, block in enumerate(blocks):
             now = clock()
-            size = _size(block)
-            done += size
+            done += block.work
             if not number:
                 first = before = now
                 continue
-            since += size
+            since += block.work
             if since and now - before >= _PIECE:
                 speeds.append(since / (now - before))
                 before, since = now, 0
@@ -86,27 +84,9 @@ def pace(blocks: Iterator[Block], recording: Recording, clock: Callable[[], floa
     finally:
         if isinstance(blocks, Generator):
             blocks.close()
-    left = max(0, _work(recording) - done)
+    left = max(0, recording.work() - done)
     if not done or not left:
         return Pace(now - begun, done)
     if not speeds:  # all of it took less than a piece: the first block counts where there is no other
         speeds.append(since / (now - before) if since and now > before else done / max(now - begun, 1e-9))
     return Pace(now - begun + left / median(speeds), done)
-
-
-def _work(recording: Recording) -> int:
-    """The steps of all batches and layers; where outputs alone are recorded, the batches."""
-    total = 0
-    for layer in recording.layers:
-        lengths = recording.lengths.get(layer.name)
-        if recording.signals[layer.name]:
-            total += sum(
-                batch.steps if lengths is None else int(lengths[batch.rows].max(initial=0))
-                for batch in recording.batches
-            )
-    return total or len(recording.batches)
-
-
-def _size(block: Block) -> int:
-    """The steps of a block, or 1 for one of outputs alone."""
-    return sum(len(next(iter(signals.values()), ())) for signals in block.signals.values()) if block.signals else 1

@@ -14,7 +14,7 @@ from rnnprobe.cells.layers import signal_shapes, taken_up
 from rnnprobe.cells.namespace import NumPy
 from rnnprobe.cells.slices import assemble
 from rnnprobe.engine import transforms
-from rnnprobe.engine.abreast import abreast
+from rnnprobe.engine.abreast import abreast, most_at_once
 from rnnprobe.engine.compilation import Compilation
 from rnnprobe.engine.passes import Pass, plan
 from rnnprobe.engine.running import Running
@@ -69,7 +69,7 @@ class Engine:
         outcomes: Sequence[Outcome] = (),
         cut: Compilation,
     ) -> None:
-        self._record, self._cut, self._outcomes = record, cut, outcomes
+        self._record, self._outcomes = record, outcomes
         self._dtype = stacks.compute_dtype(network.layers)
         self._wanted = {outcome.name: network.outputs[outcome.name] for outcome in outcomes}
         self._source = Source(network, self._dtype)
@@ -112,9 +112,9 @@ class Engine:
             BadInput: a transform can't take the sequences.
         """
         ends: dict[str, Mapping[str, Array]] = {}
-        at_once = 1 if carry or ordered else self._cut.at_once
+        at_once = 1 if carry or ordered else most_at_once()
         # The two directions of a batch that runs by itself run at once.
-        within = self._cut.cores if min(at_once, len(batches)) < 2 else 1
+        within = most_at_once() if min(at_once, len(batches)) < 2 else 1
         work = [partial(self._batch, batch, initial or {}, ends, within, carry=carry) for batch in batches]
         return abreast(work, at_once)
 

@@ -11,7 +11,7 @@ from rnnprobe.recover import stacks
 from rnnprobe.types import Array, Batch, Network
 
 
-class Given(Value):
+class Input(Value):
     """One input of a batch.
 
     Args:
@@ -59,7 +59,7 @@ class Embedded(Value):
         table: `[vocabulary, size]`.
     """
 
-    def __init__(self, given: Given, table: Array) -> None:
+    def __init__(self, given: Input, table: Array) -> None:
         super().__init__(given.lengths)
         self._given = given
         self._table = table
@@ -91,6 +91,6 @@ class Source:
         given = {}
         for number, (name, entry) in enumerate(self._entries.items()):
             features = None if entry.embedded else entry.features
-            given[name] = Given(batch if number == 0 else batch.beside[name], features, self._dtype, self._one)
+            given[name] = Input(batch if number == 0 else batch.beside[name], features, self._dtype, self._one)
         embedded = {name: Embedded(given[ids], table) for name, ids, table in self._embeddings}
         return Values(batch.names, {**given, **embedded}, self._path)

@@ -18,7 +18,7 @@ from rnnprobe.inputs.named import Fields, inside, located, quoted
 from rnnprobe.inputs.vocabulary import Vocabulary
 from rnnprobe.types import Batch, Entry
 
-Given = TypeVar("Given")
+One = TypeVar("One")
 
 _SHOWN = 5
 
@@ -51,7 +51,7 @@ def speaker(say: Say, name: str, count: int) -> Say:
     return say if count == 1 else lambda line: say(f"input {name!r}: {line}")
 
 
-def by_name(given: Mapping[Any, Given], inputs: Iterable[str], what: str) -> dict[str, Given]:
+def by_name(given: Mapping[Any, One], inputs: Iterable[str], what: str) -> dict[str, One]:
     """What a mapping gives for the inputs, by their whole names.
 
     Raises:

@@ -19,7 +19,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from rnnprobe.outputs.fields import Field
+from rnnprobe.outputs.field import Field
 from rnnprobe.types import Array, Recording
 
 _UNITS = 64
@@ -58,8 +58,8 @@ class Chunks:
 
     def shape(self, field: Field) -> tuple[int, ...]:
         """Of a chunk, as libhdf5 wants it."""
-        inner = field.shape[(1 if field.lengths is None else 2) :]
-        return (self.sequences, *self._time(field), *(*inner[:-1], self.units)[: len(inner)])
+        time = () if field.lengths is None else (self.steps,)
+        return (self.sequences, *time, *(*field.step[:-1], self.units)[: len(field.step)])
 
     def stored(self, field: Field) -> int:
         """The bytes of the chunks that hold something, whole as they are written: those of an array with steps."""
@@ -68,9 +68,6 @@ class Chunks:
         longest = np.maximum.reduceat(lengths, starts) if len(starts) else lengths
         count = int(-(-longest // self.steps).sum()) * self.parts
         return count * prod(self.shape(field)) * np.dtype(field.dtype).itemsize
-
-    def _time(self, field: Field) -> tuple[int, ...]:
-        return () if field.lengths is None else (self.steps,)
 
 
 class Chunker:
@@ -90,13 +87,13 @@ class Chunker:
         self._batches = np.repeat(np.arange(len(sizes)), sizes)
         self._batch = max(sizes, default=1)
         self._width = sum(one.row for one in every if one.kind)
-        self._ends = sum(_row(one) for one in every if one.lengths is None and one.known is None)
+        self._ends = sum(one.row for one in every if one.lengths is None and one.known is None)
 
     def chunks(self, field: Field) -> Chunks:
         """How an array is cut; it has values."""
-        sequences, row = field.shape[0], _row(field)
+        sequences, row = field.shape[0], field.row
         steps = 1 if field.lengths is None else field.shape[1]
-        last = field.shape[-1] if len(field.shape) > (1 if field.lengths is None else 2) else 1
+        last = field.step[-1] if field.step else 1
         parts = max(1, round(last / _UNITS)) if field.lengths is not None else 1
         # What is no signal comes batch by batch, one array after the other.
         width = self._width if field.kind else self._ends if field.lengths is None else row
@@ -145,8 +142,3 @@ class Chunker:
         np.add.at(changes, first, 1)
         np.add.at(changes, last + _ABREAST, -1)
         return int(changes.cumsum().max())
-
-
-def _row(field: Field) -> int:
-    """The bytes of one step of one sequence, or of a sequence where there are no steps."""
-    return prod(field.shape[(1 if field.lengths is None else 2) :]) * np.dtype(field.dtype).itemsize

@@ -47,9 +47,14 @@ class Field:
     tensor: str = ""
 
     @property
+    def step(self) -> tuple[int, ...]:
+        """The shape of one step of one sequence, or of a sequence where there are no steps."""
+        return self.shape[1 if self.lengths is None else 2 :]
+
+    @property
     def row(self) -> int:
-        """The bytes of one step of one sequence."""
-        return prod(self.shape[2:]) * np.dtype(self.dtype).itemsize
+        """The bytes of that."""
+        return prod(self.step) * np.dtype(self.dtype).itemsize
 
     @property
     def nbytes(self) -> int:

@@ -13,23 +13,9 @@ from numpy.typing import NDArray
 
 from rnnprobe.outputs import layout
 from rnnprobe.outputs.field import Field, Group, Key, kept_times, lengths_field
-from rnnprobe.outputs.layer_fields import dimensions, layer_fields, space_axes
+from rnnprobe.outputs.layer_fields import layer_fields, space_axes
 from rnnprobe.types import Batch, Outcome, Recording
 from rnnprobe.types.run import lengths_of
-
-__all__ = [
-    "Field",
-    "Group",
-    "Key",
-    "besides",
-    "dimensions",
-    "groups",
-    "layer_fields",
-    "output_field",
-    "tokens",
-    "value_sizes",
-    "values_size",
-]
 
 
 def groups(recording: Recording, dtype: str) -> tuple[Group, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from rnnprobe.outputs import fields, layout, pieces
 from rnnprobe.outputs.chunking import Chunker, Chunks
-from rnnprobe.outputs.fields import Field, Group, Key
+from rnnprobe.outputs.field import Field, Group, Key
 from rnnprobe.outputs.hdf5_file import filling
 from rnnprobe.outputs.output import Settings, Sink
 from rnnprobe.outputs.pieces import Piece, Places

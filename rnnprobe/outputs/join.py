@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnprobe.outputs import atomic, hdf5
 from rnnprobe.outputs.atomic import naming
-from rnnprobe.outputs.fields import Field, Key
+from rnnprobe.outputs.field import Field, Key
 from rnnprobe.outputs.output import Destination, Settings
 from rnnprobe.outputs.shards import Shard
 from rnnprobe.types import Recording

@@ -12,7 +12,7 @@ from rnnprobe.errors import OutOfResources
 from rnnprobe.outputs import fields, layout, pieces, reductions
 from rnnprobe.outputs.blocks import Tally
 from rnnprobe.outputs.casting import cast
-from rnnprobe.outputs.fields import Field, Group
+from rnnprobe.outputs.field import Field, Group
 from rnnprobe.outputs.layout import AttributeValue
 from rnnprobe.outputs.pieces import Piece, Places
 from rnnprobe.outputs.trace import LayerTrace, Trace

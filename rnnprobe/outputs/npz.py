@@ -21,7 +21,7 @@ from rnnprobe.errors import CannotWrite
 from rnnprobe.outputs import fields, layout, pieces
 from rnnprobe.outputs.atomic import written
 from rnnprobe.outputs.casting import cast
-from rnnprobe.outputs.fields import Field, Group, Key
+from rnnprobe.outputs.field import Field, Group, Key
 from rnnprobe.outputs.members import archive
 from rnnprobe.outputs.output import Settings, Sink
 from rnnprobe.outputs.pieces import Piece, Places
@@ -76,7 +76,7 @@ class _NpzSink:
         field, offset = self.steps[key]
         assert field.lengths is not None
         stretch = max(1, _PIECE // max(1, field.row))
-        fill = np.full((1, *field.shape[2:]), field.fill, field.dtype).tobytes()
+        fill = np.full((1, *field.step), field.fill, field.dtype).tobytes()
         for number, length in enumerate(field.lengths):
             place = offset + number * field.shape[1] * field.row
             for start in range(0, field.shape[1], stretch):

@@ -9,7 +9,8 @@ from math import prod
 import numpy as np
 
 from rnnprobe.outputs import layout
-from rnnprobe.outputs.fields import Field, Group, Key, besides
+from rnnprobe.outputs.field import Field, Group, Key
+from rnnprobe.outputs.fields import besides
 from rnnprobe.outputs.reducing import Reducer
 from rnnprobe.outputs.thin import thinned
 from rnnprobe.types import Array, Batch, Block, Recording

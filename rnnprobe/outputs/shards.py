@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rnnprobe.errors import BadInput
 from rnnprobe.outputs import fields
-from rnnprobe.outputs.fields import Field, Key
+from rnnprobe.outputs.field import Field, Key
 from rnnprobe.types import Recording
 
 SUFFIX = ".parts"

@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnprobe.outputs.casting import assign
 from rnnprobe.outputs.chunking import Chunks
-from rnnprobe.outputs.fields import Field
+from rnnprobe.outputs.field import Field
 from rnnprobe.outputs.pieces import Piece
 from rnnprobe.types import Array, Batch
 
@@ -60,7 +60,7 @@ class Slabs:
             for number, batch in enumerate(batches):
                 self._numbers[batch.rows] = number
                 self._places[batch.rows] = np.arange(len(batch.rows))
-        inner = field.shape[(1 if field.lengths is None else 2) :]
+        inner = field.step
         self._inner = (*inner[:-1], chunks.units)
         self._scalar = not inner
         self._open: dict[tuple[int, int], _Slab] = {}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import h5py
 
 from rnnprobe.outputs import atomic, fields, hdf5
-from rnnprobe.outputs.fields import Key
+from rnnprobe.outputs.field import Key
 from rnnprobe.outputs.output import Destination, Settings
 from rnnprobe.outputs.shards import Shard
 from rnnprobe.types import Recording

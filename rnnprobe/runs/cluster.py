@@ -22,9 +22,10 @@ from typing import Any
 from rnnprobe.cores import CORES, cores
 from rnnprobe.errors import BadInput, OutOfResources, RnnprobeError
 from rnnprobe.runs import parts, threads
-from rnnprobe.runs.job import Job, Ready, opened, ready
+from rnnprobe.runs.job import Job
 from rnnprobe.runs.ledger import Done, Ledger, part_path
 from rnnprobe.runs.parts import Part
+from rnnprobe.runs.prepared import Ready, opened, ready
 from rnnprobe.runs.provenance import releases, sha256
 from rnnprobe.types import Network
 
@@ -120,7 +121,7 @@ class Cluster:
                 ) from exc
             if not ledger.path(part).exists():
                 raise BadInput("what a worker wrote is not there: it has another file system", path=ledger.path(part))
-            advance(parts.steps(ready.recording, part.of(ready.recording)))
+            advance(ready.recording.work(part.of(ready.recording)))
             yield part, done
 
 

@@ -1,30 +1,24 @@
-"""All that a trace asks for, and what is ready to run, made of it."""
+"""All that a trace asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rnnprobe import formats, recover
 from rnnprobe.analysis.keeping import Less
 from rnnprobe.analysis.select import recorded
-from rnnprobe.analysis.verification import Verified
 from rnnprobe.cells.layers import wide
-from rnnprobe.inputs import AT_LEAST, AT_LEAST_WIDE, states
+from rnnprobe.errors import BadInput
+from rnnprobe.inputs import AT_LEAST, AT_LEAST_WIDE
 from rnnprobe.inputs.file import path_of
-from rnnprobe.outputs import Sink
 from rnnprobe.recover import Overrides
-from rnnprobe.runs.proof import Compared
 from rnnprobe.runs.reading import Say, Source
-from rnnprobe.runs.run import Ask, Run, prepare, provable
-from rnnprobe.types import Array, Batch, Entry, Network, Recording
+from rnnprobe.types import Batch, Entry, Network
 
-if TYPE_CHECKING:
-    from rnnprobe.engine import Engine
+ENGINES = ("rebuilt", "original")
+"""What may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +59,37 @@ class Job:
     less: Less = field(default_factory=Less)
 
     def check(self, *, stored: bool = True) -> None:
-        """Refuses, before anything is read, what can't be kept (`Less.check`).
+        """Refuses, before anything is read, what can't be.
 
         Args:
             stored: whether there is something to store it in.
+
+        Raises:
+            BadInput: an engine that there is none of; tensors of the original for the rebuilt layers; what can't be
+                kept (`Less.check`).
         """
-        self.less.check(stored=stored, outputs=recorded(self.record)[1])
+        if self.engine not in (None, *ENGINES):
+            raise BadInput(f"there is no engine {self.engine!r}", hint=f"the engines are {', '.join(ENGINES)}")
+        if self.tensors and not self.of_graph:
+            raise BadInput(
+                "the rebuilt layers have no tensors of the original graph", hint="record it: --engine original"
+            )
+        self.less.check(stored=stored, outputs=self.outputs)
 
     @property
-    def ask(self) -> Ask:
-        """What runs and is recorded."""
-        return Ask(
-            self.engine,
-            self.layers,
-            self.own_input,
-            recorded(self.record)[1],
-            self.tensors,
-            self.feeds,
-            self.source.given,
-            self.carry or self.initial_state is not None,
-        )
+    def words(self) -> Sequence[str]:
+        """What `record` says of signals."""
+        return recorded(self.record)[0]
+
+    @property
+    def outputs(self) -> bool:
+        """Whether the model's own outputs are recorded."""
+        return recorded(self.record)[1]
+
+    @property
+    def states(self) -> bool:
+        """Whether the states to start from are given, or carried on."""
+        return self.carry or self.initial_state is not None
 
     @property
     def of_graph(self) -> bool:
@@ -99,133 +104,7 @@ class Job:
         paths = map(path_of, (*self.source.read_from, *states, *config))
         return tuple(path for path in paths if path is not None)
 
-    def reader(self, whole: Network, say: Say) -> Callable[[Mapping[str, Entry]], tuple[Batch, ...]]:
-        """What reads the input as entries want it; sequences that hand their states on run one by one."""
+    def read(self, whole: Network, entries: Mapping[str, Entry], say: Say) -> tuple[Batch, ...]:
+        """The input as entries of the network want it; sequences that hand their states on come one by one."""
         size, at_least = 1 if self.carry else None, AT_LEAST_WIDE if wide(whole.layers) else AT_LEAST
-        return lambda entries: self.source.read(entries, say=say, batch_size=size, at_least=at_least)
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A job that is ready to run.
-
-    Attributes:
-        job: what was asked for.
-        run: what runs.
-        recording: what is going to be recorded.
-        initial: layer → state → `[sequences, *shape]`: the states given.
-
-    What was compiled for it stays with it, for the parts to come.
-    """
-
-    job: Job
-    run: Run
-    recording: Recording
-    initial: Mapping[str, Mapping[str, Array]] | None = None
-
-    @cached_property
-    def engine(self) -> Engine | None:
-        """What runs the rebuilt layers; None where the original graph is recorded."""
-        return self.run.engine(self.recording.signals) if self.run.probe is None else None
-
-    def record(
-        self,
-        sink: Sink,
-        advance: Callable[[int], None] = lambda steps: None,
-        batches: Sequence[Batch] | None = None,
-    ) -> Verified:
-        """Runs, and hands every block to `sink`, and what was found when it was compared with the original.
-
-        Args:
-            sink: takes the blocks.
-            advance: takes the number of steps done, those of each layer counted.
-            batches: those that run; None: all.
-
-        Returns:
-            What was compared (`Recording.verification`).
-
-        Raises:
-            BadInput, Refused: comparing was asked for, and can't be done; or what the engine and the sink raise.
-        """
-        signals = self.recording.signals
-        with ExitStack() as held:  # an exception leaves when nothing runs any more
-            held.callback(self.run.close)
-            compared = Compared(self.run, self.job.verify, signals, batches)
-            held.callback(compared.close)
-            blocks = self.run.blocks(
-                signals,
-                initial=self.initial,
-                carry=self.job.carry,
-                batches=batches,
-                ordered=compared.running,
-                engine=self.engine,
-            )
-            held.enter_context(closing(blocks))
-            for block in held.enter_context(closing(compared.over(blocks))):
-                sink.write(block)
-                advance(sum(len(next(iter(of.values()), ())) for of in block.signals.values()))
-        sink.verified(compared.verification)
-        return compared.verification
-
-
-def opened(job: Job) -> Network:
-    """The network of a job's model.
-
-    Raises:
-        BadInput, Refused: as `rnnprobe.formats.read` and `rnnprobe.recover.network`.
-    """
-    return recover.network(formats.read(job.model), job.overrides)
-
-
-def ready(job: Job, whole: Network, say: Say, attributes: Mapping[str, str] | None = None) -> Ready:
-    """A job, ready to run.
-
-    Args:
-        job: what is asked for.
-        whole: the network of its model (`opened`).
-        say: takes what the user should know before anything runs.
-        attributes: where the trace comes from (`Recording.attributes`).
-
-    Raises:
-        BadInput, Refused: as `rnnprobe.runs.run.prepare`; a word of `record` that names nothing; states that don't fit.
-    """
-    with ExitStack() as held:
-        run = prepare(whole, job.ask, job.reader(whole, say), say if job.initial_state is None else _silent)
-        held.callback(run.close)
-        found = _ready(job, run, say, attributes)
-        held.pop_all()
-    return found
-
-
-def _ready(job: Job, run: Run, say: Say, attributes: Mapping[str, str] | None) -> Ready:
-    """A job whose run is prepared."""
-    signals = run.signals(recorded(job.record)[0])
-    origin = dict(attributes or {}) | ({} if run.probe is None else {"engine": "original"})
-    kept, lines = job.less.of(run.layers, signals)
-    say(lines)
-    recording = Recording(run.layers, signals, run.batches, origin, {}, run.lengths, run.outcomes, kept)
-    initial = None
-    if job.initial_state is not None:
-        sequences = recording.sequences
-        initial = states.read(job.initial_state, run.network.layers, sequences, say=lambda line: say([line]))
-    return Ready(job, run, recording, initial)
-
-
-def comparable(job: Job, whole: Network, say: Say) -> Run:
-    """The rebuilt layers of a job, ready to be held against the original (`rnnprobe.runs.proof.prove`), with the
-    model's outputs where all of it runs.
-
-    Args:
-        job: what is asked for.
-        whole: the network of its model.
-        say: takes what the user should know of the input.
-
-    Raises:
-        BadInput, Refused: as `rnnprobe.runs.run.provable`.
-    """
-    outputs = bool(whole.outputs) and not job.layers and not job.own_input
-    return provable(whole, replace(job.ask, outputs=outputs), job.reader(whole, say))
-
-
-def _silent(lines: Sequence[str]) -> None:
-    """Says nothing."""
+        return self.source.read(entries, say=say, batch_size=size, at_least=at_least)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
 
 from rnnprobe import outputs
 from rnnprobe.analysis.verification import Verified
+from rnnprobe.cells.layers import products
 from rnnprobe.errors import BadInput
 from rnnprobe.outputs import Sink, fields
-from rnnprobe.runs.job import Ready
+from rnnprobe.runs.prepared import Ready
 from rnnprobe.types import Batch, Block, Network, Recording
 
 BYTES = 1 << 30
@@ -86,11 +86,11 @@ def _costs(recording: Recording, network: Network, dtype: str) -> list[float]:
     timed = [
         one for group in fields.groups(recording, dtype) for one in group.fields if one.lengths is not None and one.row
     ]
-    weights = sum(prod(tensor.shape) for layer in network.layers for tensor in layer.weights.values())
+    each = products(network.layers)
     costs = []
     for batch in recording.batches:
         size = sum(int(one.lengths[batch.rows].sum()) * one.row for one in timed if one.lengths is not None)
-        costs.append(max(size / BYTES, batch.steps * len(batch.rows) * weights / PRODUCTS))
+        costs.append(max(size / BYTES, batch.steps * len(batch.rows) * each / PRODUCTS))
     return costs
 
 
@@ -112,14 +112,14 @@ def _moved(batch: Batch, first: int) -> Batch:
     return replace(batch, rows=batch.rows - first, beside=beside)
 
 
-def trace(ready: Ready, part: Part, path: Path, advance: Callable[[int], None] = lambda steps: None) -> Verified:
+def trace(ready: Ready, part: Part, path: Path, advance: Callable[[int], None] = lambda done: None) -> Verified:
     """Runs a part, and writes it as a trace of its own.
 
     Args:
         ready: the whole.
         part: what runs.
         path: of the trace, which is replaced where it is there.
-        advance: takes the number of steps done.
+        advance: takes what is done of `Recording.work`.
 
     Returns:
         What was compared with the original.
@@ -182,8 +182,3 @@ def refuse(ready: Ready, flag: str) -> None:
                 raise BadInput(
                     f"{flag}: {group.path}/{one.name} is made of all sequences at once, and can't be cut", path=path
                 )
-
-
-def steps(recording: Recording, batches: Sequence[Batch] | None = None) -> int:
-    """The steps that a run does, of all layers."""
-    return sum(batch.steps for batch in (batches if batches is not None else recording.batches)) * len(recording.layers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +20,7 @@ from rnnprobe.analysis.verification import (
     unverified,
     verification,
 )
+from rnnprobe.cells.layers import products
 from rnnprobe.errors import AnswerIsNo, BadInput, Refused
 from rnnprobe.runs.run import Run, taken
 from rnnprobe.types import Batch, Block
@@ -224,9 +224,9 @@ def _costly(run: Run) -> str:
     if run.network.checkpoint.graph is None or not run.foreign:
         return "no graph came with the weights" if run.foreign else "Keras's own layers run with --verify"
     steps = sum(int(batch.lengths.sum()) for batch in run.batches)
-    products = steps * sum(prod(t.shape) for layer in run.network.layers for t in layer.weights.values())
+    multiplied = steps * products(run.network.layers)
     held = max((batch.steps * len(batch.names) for batch in run.batches), default=0)
     values = held * sum(layer.units * len(layer.cell.signals) for layer in run.network.layers)
-    if products > _CHEAP_PRODUCTS or values > _CHEAP_VALUES:
+    if multiplied > _CHEAP_PRODUCTS or values > _CHEAP_VALUES:
         return "the input is long, and the original runs beside the rebuilt layers with --verify only"
     return ""

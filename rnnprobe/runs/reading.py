@@ -51,12 +51,16 @@ class Given:
 
     Attributes:
         source: arrays, a path, or a mapping of these; None where there are no sequences.
-        lengths, time_major: as `rnnprobe.inputs.read` takes them.
+        lengths, time_major, vocabulary, by, select, steps: as `rnnprobe.inputs.read` takes them.
     """
 
     source: Any
     lengths: Any = None
     time_major: bool = False
+    vocabulary: Vocabulary | None = None
+    by: str = "char"
+    select: str | None = None
+    steps: str | None = None
 
     @property
     def given(self) -> bool:
@@ -78,6 +82,10 @@ class Given:
             say=lambda line: say([line]),
             lengths=self.lengths,
             time_major=self.time_major,
+            vocabulary=self.vocabulary,
+            by=self.by,
+            select=self.select,
+            steps=self.steps,
             batch_size=batch_size,
             at_least=at_least,
         )
@@ -129,13 +137,7 @@ class Reading:
     def read(
         self, entries: Mapping[str, Entry], *, say: Say, batch_size: int | None = None, at_least: int = AT_LEAST
     ) -> tuple[Batch, ...]:
-        """The input, as a network takes it.
-
-        Args:
-            entries: of what runs (`rnnprobe.recover.stacks.entries`).
-            say: takes what the user should know of conversions.
-            batch_size: sequences in a batch, at most; None: what fits their lengths.
-            at_least: sequences in a batch where that is chosen so.
+        """The input, as a network takes it; see `Source`.
 
         Raises:
             BadInput: as `rnnprobe.inputs.read`; names that are none of the network's inputs.

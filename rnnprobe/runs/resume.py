@@ -12,9 +12,9 @@ from rnnprobe.analysis.verification import Verified
 from rnnprobe.outputs import Destination, Settings, atomic, hdf5, join, virtual
 from rnnprobe.runs import ledger as ledgers
 from rnnprobe.runs import parts
-from rnnprobe.runs.job import Ready
 from rnnprobe.runs.ledger import Done, Ledger
 from rnnprobe.runs.parts import Part
+from rnnprobe.runs.prepared import Ready
 from rnnprobe.runs.proof import combined
 from rnnprobe.runs.reading import Say
 from rnnprobe.types import Recording
@@ -39,7 +39,7 @@ def trace(
     work: Work = in_turn,
     at_least: int = 1,
     merge: bool = True,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Callable[[int], None] = lambda done: None,
     say: Say = lambda lines: None,
 ) -> Verified:
     """Writes a trace by way of its parts.
@@ -51,7 +51,7 @@ def trace(
         work: traces the parts.
         at_least: parts to cut it into, where that was not done before and there is enough of it.
         merge: whether the parts are copied into one file and removed; else they stay, and the output presents them.
-        advance: takes the number of steps done.
+        advance: takes what is done of `Recording.work`.
         say: takes what the user should know.
 
     Returns:
@@ -70,7 +70,7 @@ def trace(
         done = [part for part in ledger.parts if part.number in ledger.done]
         if done:
             say([f"{len(done)} of {len(ledger.parts)} parts were done before, in {ledger.folder.parent}"])
-            advance(sum(parts.steps(recording, part.of(recording)) for part in done))
+            advance(sum(recording.work(part.of(recording)) for part in done))
         _need(ready, place, ledger, merge)
         _worked(work, ready, ledger, advance, say)
         verified = combined([ledger.done[part.number].verification for part in ledger.parts])

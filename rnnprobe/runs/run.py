@@ -6,52 +6,22 @@ itself is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from rnnprobe.analysis.select import named, select
 from rnnprobe.cells.layers import chosen
 from rnnprobe.errors import BadInput
 from rnnprobe.recover import stacks
+from rnnprobe.runs.job import Job
 from rnnprobe.runs.reading import Say
-from rnnprobe.types import Array, Batch, Block, Entry, Layer, Network, Outcome
+from rnnprobe.types import Array, Batch, Block, Layer, Network, Outcome
 
 if TYPE_CHECKING:
     from rnnprobe.engine import Engine
     from rnnprobe.engine.original import Probe
     from rnnprobe.engine.witness import Witness
-
-Read: TypeAlias = Callable[[Mapping[str, Entry]], tuple[Batch, ...]]
-"""Reads the user's input as entries want it."""
-
-ENGINES = ("rebuilt", "original")
-"""What may run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What the user asks for.
-
-    Attributes:
-        engine: `rebuilt` or `original`; None: the original where tensors of it are named.
-        layers: patterns.
-        own_input: the input is that of these layers.
-        outputs: the model's outputs too.
-        tensors: patterns of the original graph's tensors.
-        feeds: placeholder → value.
-        input: whether sequences are given; what is fed may be all.
-        states: the states to start from are given, or carried on.
-    """
-
-    engine: str | None = None
-    layers: Sequence[str] = ()
-    own_input: bool = False
-    outputs: bool = False
-    tensors: Sequence[str] = ()
-    feeds: Mapping[str, Any] = field(default_factory=dict)
-    input: bool = True
-    states: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,79 +121,60 @@ def _picked(probe: Probe, record: Mapping[str, Sequence[str]]) -> Generator[Bloc
         probe.close()
 
 
-def prepare(whole: Network, ask: Ask, read: Read, say: Say) -> Run:
-    """What the user asks for, ready to run.
-
-    Args:
-        whole: the network.
-        ask: what the user asks for.
-        read: reads the input.
-        say: takes what the user should know before anything runs.
-
-    Raises:
-        BadInput, Refused: as `rebuilt` and `original`; an engine that there is none of.
-    """
-    if ask.engine not in (None, *ENGINES):
-        raise BadInput(f"there is no engine {ask.engine!r}", hint=f"the engines are {', '.join(ENGINES)}")
-    if ask.engine == "original" or (ask.engine is None and ask.tensors):
-        return original(whole, ask, read)
-    if ask.tensors:
-        raise BadInput("the rebuilt layers have no tensors of the original graph", hint="record it: --engine original")
-    return rebuilt(whole, ask, read, say)
-
-
-def rebuilt(whole: Network, ask: Ask, read: Read, say: Say) -> Run:
+def rebuilt(whole: Network, job: Job, say: Say) -> Run:
     """The rebuilt layers over an input.
 
     Args:
         whole: the network.
-        ask: what the user asks for.
-        read: reads the input.
+        job: what the user asks for.
         say: takes what the user should know before anything runs.
 
     Raises:
-        BadInput, Refused: as `rnnprobe.recover.stacks.select`, `read` and `rnnprobe.engine.extents`.
+        BadInput, Refused: as `rnnprobe.recover.stacks.select`, `Job.read` and `rnnprobe.engine.extents`.
     """
-    network, layers = _selected(whole, ask)
-    say(stacks.unwired(whole, network))
-    if ask.feeds:
-        return _entered(network, layers, ask, read)
-    batches = read(stacks.entries(network))
+    network, layers = _selected(whole, job)
+    if job.initial_state is None:
+        say(stacks.unwired(whole, network))
+    if job.feeds:
+        return _entered(whole, network, layers, job, say)
+    batches = job.read(whole, stacks.entries(network), say)
     say(_unmasked(network, batches))
-    return _extended(Run(network, layers, batches, states=ask.states))
+    return _extended(Run(network, layers, batches, states=job.states))
 
 
-def provable(whole: Network, ask: Ask, read: Read) -> Run:
+def provable(whole: Network, job: Job, say: Say) -> Run:
     """As `rebuilt`; layers whose input the original graph makes in its own loops run on what it makes there.
 
     Raises:
         BadInput, Refused: as `rebuilt`.
     """
     try:
-        return rebuilt(whole, ask, read, lambda lines: None)
+        return rebuilt(whole, job, say)
     except BadInput as exc:
-        network, layers = _selected(whole, ask)
-        if whole.checkpoint.graph is None or ask.own_input or ask.feeds or not network.places:
+        network, layers = _selected(whole, job)
+        if whole.checkpoint.graph is None or job.own_input or job.feeds or not network.places:
             raise
         try:
-            return _entered(network, layers, ask, read)
+            return _entered(whole, network, layers, job, say)
         except BadInput:
             raise exc from None
 
 
-def _selected(whole: Network, ask: Ask) -> tuple[Network, tuple[Layer, ...]]:
-    picked = select(whole, ask.layers) if ask.layers else ()
-    return stacks.select(whole, picked, own_input=ask.own_input, outputs=ask.outputs)
+def _selected(whole: Network, job: Job) -> tuple[Network, tuple[Layer, ...]]:
+    picked = select(whole, job.layers) if job.layers else ()
+    return stacks.select(whole, picked, own_input=job.own_input, outputs=job.outputs)
 
 
-def _entered(network: Network, layers: Sequence[Layer], ask: Ask, read: Read) -> Run:
+def _entered(whole: Network, network: Network, layers: Sequence[Layer], job: Job, say: Say) -> Run:
     """The rebuilt layers on what the original graph computes from what it is fed."""
     from rnnprobe.engine.witness import entered
     from rnnprobe.recover.graph.entries import entries
 
     names = [layer.name for layer in layers]
-    batches = read(entries(network, layers=names, feeds=tuple(ask.feeds))) if ask.input else ()
-    return taken(Run(network, tuple(layers), batches, states=ask.states), entered(network, batches, ask.feeds))
+    batches: tuple[Batch, ...] = ()
+    if job.source.given:
+        batches = job.read(whole, entries(network, layers=names, feeds=tuple(job.feeds)), say)
+    return taken(Run(network, tuple(layers), batches, states=job.states), entered(network, batches, job.feeds))
 
 
 def taken(run: Run, witness: Witness) -> Run:
@@ -250,7 +201,7 @@ def _extended(run: Run) -> Run:
     )
 
 
-def original(whole: Network, ask: Ask, read: Read) -> Run:
+def original(whole: Network, job: Job, say: Say) -> Run:
     """The original graph over an input: recovered layers, other recurrences, and tensors by name.
 
     Raises:
@@ -263,30 +214,30 @@ def original(whole: Network, ask: Ask, read: Read) -> Run:
             path=whole.checkpoint.path,
             hint="leave --engine original and --tensor out: the rebuilt layers are traced then",
         )
-    _refuse(whole, ask)
+    _refuse(whole, job)
     from rnnprobe.recover.graph.entries import entries
 
-    layers, recurrences = _recorded(whole, ask.layers)
+    layers, recurrences = _recorded(whole, job.layers)
     batches: tuple[Batch, ...] = ()
-    if ask.input:
-        asked = entries(whole, layers=layers, recurrences=recurrences, tensors=ask.tensors, feeds=tuple(ask.feeds))
-        batches = read(asked)
+    if job.source.given:
+        asked = entries(whole, layers=layers, recurrences=recurrences, tensors=job.tensors, feeds=tuple(job.feeds))
+        batches = job.read(whole, asked, say)
     from rnnprobe.engine.original import Probe
 
-    probe = Probe(whole, layers=layers, recurrences=recurrences, tensors=ask.tensors, batches=batches, feeds=ask.feeds)
+    probe = Probe(whole, layers=layers, recurrences=recurrences, tensors=job.tensors, batches=batches, feeds=job.feeds)
     return Run(whole, probe.layers, probe.batches, probe.lengths, probe.outcomes, probe=probe)
 
 
-def _refuse(whole: Network, ask: Ask) -> None:
+def _refuse(whole: Network, job: Job) -> None:
     """Holds what is asked for against what the original graph can be asked.
 
     Raises:
         BadInput: naming it.
     """
     flags = {
-        "--own-input": (ask.own_input, "the graph computes what enters its layers: --feed gives any placeholder"),
-        "--initial-state or --carry": (ask.states, "--feed gives the placeholders that its states start from"),
-        "output in --record": (ask.outputs, "--tensor records any tensor of it by its name"),
+        "--own-input": (job.own_input, "the graph computes what enters its layers: --feed gives any placeholder"),
+        "--initial-state or --carry": (job.states, "--feed gives the placeholders that its states start from"),
+        "output in --record": (job.outputs, "--tensor records any tensor of it by its name"),
     }
     for flag, (given, way) in flags.items():
         if given:

@@ -110,6 +110,12 @@ class Block:
     final: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     outcomes: Mapping[str, Array] = field(default_factory=dict)
 
+    @property
+    def work(self) -> int:
+        """Its share of `Recording.work`."""
+        steps = sum(len(next(iter(signals.values()), ())) for signals in self.signals.values())
+        return steps + bool(self.outcomes)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -184,6 +190,22 @@ class Recording:
     def steps_of(self, layer: str) -> int:
         """The longest of a layer's lengths."""
         return int(self.lengths_of(layer).max(initial=0))
+
+    def work(self, batches: Sequence[Batch] | None = None) -> int:
+        """How much there is to compute: the steps of each batch, counted for each layer that records any signal; and
+        one for the outputs of a batch.
+
+        Args:
+            batches: of those that are here, the ones that run; None: all.
+        """
+        batches = self.batches if batches is None else batches
+        told = [self.lengths.get(layer.name) for layer in self.layers if self.signals[layer.name]]
+        steps = (
+            batch.steps if lengths is None else int(lengths[batch.rows].max(initial=0))
+            for lengths in told
+            for batch in batches
+        )
+        return sum(steps) + (len(batches) if self.outcomes else 0)
 
     @property
     def sequences(self) -> int:

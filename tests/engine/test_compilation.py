@@ -10,6 +10,8 @@ import pytest
 
 from rnnprobe.cells import CELLS, LSTM
 from rnnprobe.engine import compilation, passes
+from rnnprobe.engine import run as engine
+from rnnprobe.engine.abreast import most_at_once
 from rnnprobe.engine.compilation import Compilation, filled_steps
 from rnnprobe.types import Feed, Mask
 
@@ -72,14 +74,15 @@ def test_compiled_blocks_give_what_others_give(monkeypatch, direction, lengths):
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_batches_at_once_and_parts_of_the_input_give_the_same_bits(fused):
+def test_batches_at_once_and_parts_of_the_input_give_the_same_bits(monkeypatch, fused):
     """Whatever else runs beside a batch, or is left to another run."""
     made = layer(LSTM, optional=False)
     batches = [batch(floats(rows, 9, 3), [9, *range(rows - 1)], start) for start, rows in ((0, 3), (3, 4), (7, 2))]
     whole = Compilation.of(network(made), batches)
     cut = replace(whole, fused=fused)
-    one_by_one = run(network(made), *batches, cut=replace(cut, at_once=1))
-    at_once = run(network(made), *batches, cut=replace(cut, at_once=3))
+    one_by_one = run(network(made), *batches, cut=cut, ordered=True)
+    monkeypatch.setattr(engine, "most_at_once", lambda: 3)
+    at_once = run(network(made), *batches, cut=cut)
     apart = [run(network(made), one, cut=cut)[0] for one in batches]
     for others in (at_once, apart):
         for (ours, _, last), (theirs, _, other_last) in zip(others, one_by_one, strict=True):
@@ -89,10 +92,11 @@ def test_batches_at_once_and_parts_of_the_input_give_the_same_bits(fused):
                 np.testing.assert_array_equal(last["layer"][state], array)
 
 
-def test_both_directions_of_one_batch_at_once():
+def test_both_directions_of_one_batch_at_once(monkeypatch):
+    monkeypatch.setattr(engine, "most_at_once", lambda: 2)
     forward, backward = layer(GRU, "fw"), reads(layer(GRU, "bw", seed=4), "input", direction="backward")
     x = floats(2, 9, 3)
-    for cut in (Compilation(cores=2), Compilation(fused=True, rows=2, at_once=2, cores=2)):
+    for cut in (Compilation(), Compilation(fused=True, rows=2)):
         ((joined, _, _),) = run(network(forward, backward), batch(x, [9, 4]), cut=cut, ordered=True)
         for made in (forward, backward):
             expected = replay(made, x, [9, 4])[0]
@@ -114,11 +118,13 @@ def test_what_is_compiled(monkeypatch):
     broad = network(replace(broad, sizes={**broad.sizes, "units": 1024}))
     assert Compilation.of(broad, flat).fused
     assert not Compilation.of(broad, [batch(floats(16, 60, 3))]).fused
+
+
+def test_as_many_run_at_once_as_there_are_cores_and_no_more_than_eight(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64))
-    assert Compilation.of(lstm, flat).at_once == 2
-    assert Compilation.of(lstm, flat).cores == 8
+    assert most_at_once() == 8
     monkeypatch.setenv("RNNPROBE_CORES", "1")
-    assert Compilation.of(lstm, flat).at_once == 1
+    assert most_at_once() == 1
 
 
 def test_the_sizes_of_compiled_blocks():

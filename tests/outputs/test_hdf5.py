@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from rnnprobe.outputs import layout, shield
-from rnnprobe.outputs.fields import dimensions
+from rnnprobe.outputs.layer_fields import dimensions
 from rnnprobe.outputs.shield import Shield
 from rnnprobe.types import Value
 from tests.outputs.recordings import foreign, layer, outcome, recording, whole

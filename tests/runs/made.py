@@ -40,7 +40,7 @@ class Made(Ready):
         object.__setattr__(self, "made", (whole(what), pause))
 
     def record(
-        self, sink: Sink, advance: Callable[[int], None] = lambda steps: None, batches: Sequence[Batch] | None = None
+        self, sink: Sink, advance: Callable[[int], None] = lambda done: None, batches: Sequence[Batch] | None = None
     ) -> Verified:
         arrays, pause = self.made
         own = {batch.first for batch in (batches if batches is not None else self.recording.batches)}
@@ -48,7 +48,7 @@ class Made(Ready):
             if block.batch.first in own:
                 pause()
                 sink.write(block)
-                advance(sum(len(next(iter(of.values()), ())) for of in block.signals.values()))
+                advance(block.work)
         sink.verified(VERIFIED)
         return VERIFIED
 

@@ -9,61 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rnnprobe.cells.layers import passed_size
-from rnnprobe.recover.graph.cell import Application, Reader
-from rnnprobe.recover.graph.masks import Masked, holding, masked, skipping
-from rnnprobe.recover.graph.owners import Owner, applications, owners, settled
-from rnnprobe.recover.graph.paths import without_dropout
+from rnnprobe.recover.graph.cell import Reader
+from rnnprobe.recover.graph.masks import holding, skipping
 from rnnprobe.recover.graph.places import uses
-from rnnprobe.recover.graph.runs import Run, runs
-from rnnprobe.recover.graph.spots import (
-    Spot,
-    attended,
-    downstream,
-    entering,
-    initial_names,
-    outputs,
-    outside_names,
-    residuals,
-    spots,
-    tables,
-    trials,
-)
+from rnnprobe.recover.graph.placing import placed
+from rnnprobe.recover.graph.reading import Reading, read
+from rnnprobe.recover.graph.spots import Spot, downstream, initial_names, outside_names, tables
 from rnnprobe.recover.graph.starts import started
-from rnnprobe.recover.graph.told import joined, told
-from rnnprobe.recover.graph.trace import Part, Tracer
 from rnnprobe.recover.graph.unnamed import unclaimed
-from rnnprobe.recover.graph.values import Variables
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View, view
-from rnnprobe.recover.graph.wrapped import rewrapped
-from rnnprobe.recover.stacks import MEMORY
-from rnnprobe.types import Candidate, Embedding, Feed, Layer, Network, Use, Value
+from rnnprobe.types import Candidate, Embedding, Layer, Network, Use
 
-_INPUTS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Const", "Fill", "ZerosLike"}
 _FORWARD = re.compile(r"(?<![^/_])(fw|FW)(?![^/])")
-
-
-@dataclass(slots=True)
-class _Reading:
-    """All that was read off a graph: owners that are layers, their applications, their runs, their places."""
-
-    network: Network
-    view: View
-    variables: Variables
-    owners: list[Owner]
-    layers: dict[int, Layer]
-    applications: list[Application]
-    runs: list[Run]
-    residual: set[int]
-    spots: list[Spot]
-    feeds: list[tuple[Part, ...]]
-    memories: dict[int, tuple[Part, ...]]
-    masks: dict[int, Masked]
-    dropped: bool
-    uses: dict[int, Use]
-    untried: list[str]
 
 
 def refine(network: Network) -> Network:
@@ -75,7 +33,7 @@ def refine(network: Network) -> Network:
     Args:
         network: what names and shapes gave; `network.checkpoint.graph` is a MetaGraphDef or GraphDef.
     """
-    reading = _read(network)
+    reading = read(network)
     layers, feeds_notes = _layers(reading)
     fed = {source for layer in layers for source in layer.feed.sources}
     confirmed = {reading.layers[number].scope for number in reading.layers if reading.owners[number].layer is None}
@@ -90,7 +48,7 @@ def refine(network: Network) -> Network:
     )
 
 
-def _uses(reading: _Reading, spot: Spot) -> tuple[Use, ...]:
+def _uses(reading: Reading, spot: Spot) -> tuple[Use, ...]:
     """The uses that the graph makes of the layer at a spot."""
     found = uses(spot.runs, reading.runs, reading.feeds, reading.memories, reading.applications, reading.uses)
     apps, every = reading.applications, reading.runs
@@ -102,7 +60,7 @@ def _uses(reading: _Reading, spot: Spot) -> tuple[Use, ...]:
     )
 
 
-def _candidates(reading: _Reading, layers: Sequence[Layer]) -> tuple[Candidate, ...]:
+def _candidates(reading: Reading, layers: Sequence[Layer]) -> tuple[Candidate, ...]:
     """Those that no layer accounts for, and constants of a frozen graph that only its loops show to be recurrent."""
     network = reading.network
     left = tuple(candidate for candidate in network.candidates if not _within(candidate.scope, layers))
@@ -116,62 +74,10 @@ def _within(scope: str, layers: Iterable[Layer]) -> bool:
     return any(scope == layer.scope or scope.startswith(f"{layer.scope}/") for layer in layers)
 
 
-def _read(network: Network) -> _Reading:
-    web = view(network.checkpoint.graph)
-    variables = Variables(web, network.checkpoint.tensors)
-    reader = Reader(web, variables)
-    owned = owners(network, reader)
-    apps = applications(reader, owned)
-    every = runs(web, apps)
-    layers = {
-        number: layer
-        for number, owner in enumerate(owned)
-        if (layer := settled(number, owner, apps, every)) is not None
-    }
-    layers |= {app.owner: rewrapped(layers[app.owner], app) for app in apps if app.cell is not None}
-    numbered = told(reader, network.checkpoint.tensors, owned, layers, apps)
-    layers |= numbered.layers
-    apps, every = joined(numbered, apps, every)
-    sums = residuals(web, apps)
-    kept = [number for number, run in enumerate(every) if run.owner in layers and run.recurrent]
-    tracer, feeds = _traced(web, variables, apps, [every[number] for number in kept], sums)
-    idle = trials(web, apps, [every[number] for number in kept], feeds)
-    if idle:
-        kept = [number for k, number in enumerate(kept) if k not in idle]
-        tracer, feeds = _traced(web, variables, apps, [every[number] for number in kept], sums)
-    found = [every[number] for number in kept]
-    entries = [apps[run.steps[0]].inputs for run in found]
-    return _Reading(
-        network=network,
-        view=web,
-        variables=variables,
-        owners=owned,
-        layers=layers,
-        applications=apps,
-        runs=found,
-        residual=set(sums.values()),
-        spots=spots(found, feeds, entries),
-        feeds=feeds,
-        memories=attended(tracer, apps, found),
-        masks={k: mask for k, run in enumerate(found) if (mask := masked(tracer, apps, run)) is not None},
-        dropped=bool(tracer.dropped),
-        uses={k: numbered.uses[number] for k, number in enumerate(kept) if number in numbered.uses},
-        untried=numbered.untried,
-    )
-
-
-def _traced(
-    web: View, variables: Variables, apps: Sequence[Application], found: Sequence[Run], sums: Mapping[Ref, int]
-) -> tuple[Tracer, list[tuple[Part, ...]]]:
-    """What enters each run, and the tracer that found it."""
-    tracer = Tracer(web, variables, outputs(apps, found, sums))
-    return tracer, [entering(tracer, apps, run) for run in found]
-
-
 # Layers --------------------------------------------------------------------------------------------------------------
 
 
-def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
+def _layers(reading: Reading) -> tuple[list[Layer], list[str]]:
     """The layers, those of an owner together, and notes on what was not understood."""
     notes: list[str] = []
     names = _names(reading)
@@ -192,9 +98,9 @@ def _layers(reading: _Reading) -> tuple[list[Layer], list[str]]:
             notes.append(f"{layer.name}: the graph {way}; it is left as it was")
             found.append(layer)
         for k in own:
-            placed = _placed(reading, k, names, outside[k], looked_up[k], notes)
+            here = placed(reading, k, names, outside[k], looked_up[k], notes)
             masks = [reading.masks[run] for run in reading.spots[k].runs if run in reading.masks]
-            found.append(skipping(placed, reading.spots[k].backward, masks, named, notes))
+            found.append(skipping(here, reading.spots[k].backward, masks, named, notes))
     # The graph may have shown that a layer's cell is another.
     read = {id(reading.owners[number].layer) for number in reading.layers}
     found += [layer for layer in reading.network.layers if id(layer) not in read]
@@ -211,7 +117,7 @@ def _present(source: str, present: set[str], first: dict[str, str]) -> str:
     return source if source in present else first.get(source, source)
 
 
-def _first_spots(reading: _Reading) -> dict[int, Layer]:
+def _first_spots(reading: Reading) -> dict[int, Layer]:
     found: dict[int, Layer] = {}
     seen = set()
     for k, spot in enumerate(reading.spots):
@@ -221,7 +127,7 @@ def _first_spots(reading: _Reading) -> dict[int, Layer]:
     return found
 
 
-def _names(reading: _Reading) -> list[str]:
+def _names(reading: Reading) -> list[str]:
     """A name for each spot: the layer's own, with direction and position where its weights serve several."""
     names = [reading.layers[spot.owner].name for spot in reading.spots]
     taken = {layer.name for layer in reading.network.layers}
@@ -250,119 +156,6 @@ def _turned(name: str, backward: bool | None) -> str:
     return f"{name}/{'bw' if backward else 'fw'}"
 
 
-def _placed(
-    reading: _Reading, k: int, names: Sequence[str], outside: str, looked_up: Sequence[str], notes: list[str]
-) -> Layer:
-    """The layer at a spot, which reads what is `outside`, or rows of the tables that are called `looked_up`."""
-    spot = reading.spots[k]
-    layer = replace(reading.layers[spot.owner], name=names[k])
-    layer = replace(layer, options=_options(reading, layer, spot, notes))
-    if layer.context is not None:
-        layer = replace(layer, context=_context(reading, spot, layer.context, layer.sizes["memory_size"], names))
-    if spot.backward is None:
-        notes.append(f"{layer.name}: its inputs run in different directions; the direction is left as it was")
-        return layer
-    sources = [_source(reading, part, names, table) for part, table in zip(spot.parts, looked_up, strict=True)]
-    widths = [width for _, width in sources]
-    if sources and sum(widths) == layer.input_size and all(widths):
-        feed = Feed(tuple(name for name, _ in sources), evidence="graph")
-    elif _behind_unread(reading, layer):
-        feed = layer.feed
-    else:
-        if any(part.kind != "outside" for part in spot.parts):
-            outside = f"input of {layer.name}"
-            seen = ", ".join(
-                name or _computed(reading, part) for (name, _), part in zip(sources, spot.parts, strict=True)
-            )
-            notes.append(
-                f"{layer.name}: what enters it is more than layers and embeddings, and is left to the user ({seen})"
-            )
-        elif any(not _is_input(reading, part) for part in spot.parts):
-            seen = ", ".join(_computed(reading, part) for part in spot.parts)
-            notes.append(f"{layer.name}: what enters it is computed by other parts of the graph ({seen})")
-        feed = Feed((outside,), evidence="graph")
-    return replace(layer, direction="backward" if spot.backward else "forward", feed=feed)
-
-
-def _context(reading: _Reading, spot: Spot, assumed: Feed, size: int, names: Sequence[str]) -> Feed:
-    """What the layer at a spot attends to: what layers pass on, or something that the user gives."""
-    parts = next((reading.memories[run] for run in spot.runs if run in reading.memories), ())
-    if not parts:
-        return assumed
-    place = {run: k for k, other in enumerate(reading.spots) for run in other.runs}
-    found = []
-    for part in parts:
-        if part.kind == "run":
-            at = place[int(part.source)]
-            turned = reading.spots[at].backward is not part.reversed
-            found.append(("", 0) if turned else _source(reading, replace(part, source=at), names, ""))
-    if len(found) == len(parts) and all(name for name, _ in found) and sum(width for _, width in found) == size:
-        return Feed(tuple(name for name, _ in found), evidence="graph")
-    several = len({run.owner for k, run in enumerate(reading.runs) if k in reading.memories}) > 1
-    return Feed((f"{MEMORY} of {names[reading.spots.index(spot)]}" if several else MEMORY,), evidence="graph")
-
-
-def _behind_unread(reading: _Reading, layer: Layer) -> bool:
-    """Whether names say that cells feed a layer whose use is not read off the graph, so that it can't deny it."""
-    read = {reading.layers[spot.owner].name for spot in reading.spots}
-    unread = {other.name for other in reading.network.layers} - read
-    return layer.feed.evidence == "weights" and unread.issuperset(layer.feed.sources)
-
-
-def _source(reading: _Reading, part: Part, names: Sequence[str], table: str) -> tuple[str, int]:
-    """The name and the width of what enters, or an empty name and 0 where it can't be named."""
-    if part.kind == "run" and part.passed_on:
-        return names[int(part.source)], passed_size(reading.layers[reading.spots[int(part.source)].owner])
-    if part.kind == "table":
-        tensor = reading.network.checkpoint.tensors.get(str(part.source))
-        if tensor is not None and len(tensor.shape) == 2:
-            return table, tensor.shape[1]
-    return "", 0
-
-
-def _is_input(reading: _Reading, part: Part) -> bool:
-    """Whether something from outside is what the model itself is given."""
-    ops = {reading.view.node(root).op for root in part.root}
-    return all(op in _INPUTS or op.startswith(("QueueDequeue", "IteratorGetNext")) for op in ops)
-
-
-def _computed(reading: _Reading, part: Part) -> str:
-    """In words, what computes something from outside."""
-    node = reading.view.node(part.root[0]) if part.root else None
-    if node is None or node.op == LOOP_VARIABLE:
-        return "what a loop carries"
-    return f"{node.op} {node.name}"
-
-
-def _options(reading: _Reading, layer: Layer, spot: Spot, notes: list[str]) -> dict[str, Value]:
-    """The layer's options with what the graph says of them."""
-    uses = [number for k in spot.runs for number in reading.runs[k].steps]
-    problems = sorted({reading.applications[number].problem for number in uses} - {""})
-    if problems:
-        notes.append(f"{layer.name}: {'; '.join(problems)}: its options are not taken from the graph")
-        return dict(layer.options)
-    # Where the uses differ, those without dropout come last, and the last is taken.
-    uses.sort(key=lambda number: _plain(reading, reading.applications[number]))
-    read = [{**reading.applications[k].options, "residual": k in reading.residual} for k in uses]
-    options = dict(layer.options)
-    for name, value in layer.options.items():
-        values = [found[name] for found in read if name in found]
-        if not values:
-            continue
-        if any(other != values[-1] for other in values):
-            notes.append(f"{layer.name}: {name} differs between its uses in the graph; {values[-1]} is taken")
-        if value.evidence != "cell":
-            options[name] = Value(values[-1], "graph")
-        elif values[-1] != value.value:
-            notes.append(f"{layer.name}: the graph has {values[-1]} as {name}, the cell {value.value}")
-    return options
-
-
-def _plain(reading: _Reading, app: Application) -> bool:
-    """Whether no dropout is applied to what enters."""
-    return all(without_dropout(reading.view, x) == reading.view.resolve(x) for x in app.inputs)
-
-
 # Network -------------------------------------------------------------------------------------------------------------
 
 
@@ -385,7 +178,7 @@ def _read_by(layer: Layer) -> tuple[str, ...]:
     return tuple(source for feed in layer.feeds for source in feed.sources)
 
 
-def _embeddings(reading: _Reading, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:
+def _embeddings(reading: Reading, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:
     """The tables that feed a layer, those that the graph shows there with that evidence."""
     network = reading.network
     called, ids = tables(reading.spots, _names(reading))
@@ -406,7 +199,7 @@ def _source_of(table: str, ids: Mapping[str, str], shown: Collection[str]) -> st
     return "" if first == table else first
 
 
-def _notes(reading: _Reading, confirmed: Iterable[str]) -> list[str]:
+def _notes(reading: Reading, confirmed: Iterable[str]) -> list[str]:
     notes = [f"the graph shows that {scope} is a recurrent cell" for scope in sorted(confirmed)]
     for number, layer in reading.layers.items():
         kinds = sorted({app.kind for app in reading.applications if app.owner == number and app.kind})

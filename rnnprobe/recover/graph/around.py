@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnnprobe.recover.graph.evaluate import MERGES
+from rnnprobe.recover.graph.conditionals import MERGES
 from rnnprobe.recover.graph.numbers import Numbers, Pool
 from rnnprobe.recover.graph.paths import SELECTS, without_dropout
 from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, attribute

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnnprobe.recover.graph.budget import Budget
+from rnnprobe.recover.graph.conditionals import MERGES, switched
 from rnnprobe.recover.graph.kernels import kernel
 from rnnprobe.recover.graph.paths import without_dropout
 from rnnprobe.recover.graph.values import Variables, array, shortest
@@ -27,7 +28,6 @@ Seen: TypeAlias = "Array | Items | None"
 """The value of a tensor: an array, an array of tensors, or unknown."""
 
 MOST_ELEMENTS = 50_000_000
-MERGES = {"Merge", "RefMerge"}
 LOOKUPS = {"Gather", "ResourceGather"}
 _PER_OP = 20_000
 _PER_NUMBER = 3
@@ -345,44 +345,12 @@ class Evaluator:
         if caller is not None:
             return self.view.input(caller, 0), 0
         if ref[0] not in self._decided:
-            self._decided[ref[0]] = _switched(self.view, self.view.node(ref))
+            self._decided[ref[0]] = switched(self.view, self.view.node(ref))
         return self._decided[ref[0]]
 
 
 def _shape_of(value: Seen) -> tuple[int, ...] | None:
     return tuple(int(size) for size in value) if isinstance(value, np.ndarray) and value.ndim == 1 else None
-
-
-def _switched(view: View, merge: Node) -> tuple[Ref, int] | None:
-    """The predicate of a conditional of version 1, found at the switches behind its branches."""
-    ports = [_ports(view, source) for source in merge.inputs[:2]]
-    for k, found in enumerate(ports):
-        for predicate, seen in found.items():
-            opposite = ports[1 - k].get(predicate, set()) if len(ports) > 1 else set()
-            if len(seen) == 1 and (not opposite or opposite.isdisjoint(seen)):
-                return predicate, k if 1 in seen else 1 - k
-    return None
-
-
-def _ports(view: View, ref: Ref) -> dict[Ref, set[int]]:
-    """Predicate → the outputs of its switches that a tensor is computed from, within its conditional."""
-    found: dict[Ref, set[int]] = {}
-    front, seen = [ref], {ref}
-    while front and len(seen) < 400:
-        at = front.pop()
-        node = view.node(at)
-        if node.op in ("Switch", "RefSwitch") and len(node.inputs) > 1:
-            predicate = view.input(node, 1)
-            if view.node(predicate).op != "LoopCond":
-                found.setdefault(predicate, set()).add(at[1])
-            continue
-        if node.op in (LOOP_VARIABLE, "Exit", *MERGES):
-            continue
-        for source in node.inputs:
-            if source not in seen:
-                seen.add(source)
-                front.append(source)
-    return found
 
 
 _SPECIAL: Mapping[str, Callable[[Evaluator, Ref, Node, str], Seen]] = {
