@@ -16,7 +16,7 @@ from rnnprobe import formats, recover
 from rnnprobe.analysis.account import account
 from rnnprobe.cells import CELLS
 from rnnprobe.recover import names
-from rnnprobe.types import Checkpoint, Tensor
+from rnnprobe.types import Checkpoint, Network, Tensor
 
 from ..conformance import apart, tensorflow_files
 from ..conftest import DATA
@@ -119,30 +119,34 @@ def expected(case: Path) -> set[str]:
 
 @dataclass(frozen=True)
 class Read:
-    """A case, which is read once for all that is asked of it."""
+    """A case, which is read once for all that is asked of it; its network is that of the registry's own order."""
 
     case: Path
     checkpoint: Checkpoint
+    network: Network
 
 
 @pytest.fixture(params=folders(), ids=lambda case: f"{case.parent.name}-{case.name}", scope="module")
 def read(request) -> Read:
     (file,) = tensorflow_files(request.param)
-    return Read(request.param, formats.read(file))
+    checkpoint = formats.read(file)
+    return Read(request.param, checkpoint, recover.network(checkpoint))
 
 
 @pytest.fixture(params=["first to last", "last to first"])
-def every_order(request, monkeypatch):
-    """The registry in both orders: of two cells each is the first once."""
-    if request.param == "last to first":
-        for module in ("names", "objects"):
-            monkeypatch.setattr(importlib.import_module(f"rnnprobe.recover.{module}"), "CELLS", CELLS[::-1])
+def found(request, read, monkeypatch) -> Network:
+    """What is recovered with the registry in both orders: of two cells each is the first once."""
+    if request.param == "first to last":
+        return read.network
+    for module in ("names", "objects"):
+        monkeypatch.setattr(importlib.import_module(f"rnnprobe.recover.{module}"), "CELLS", CELLS[::-1])
+    return recover.network(read.checkpoint)
 
 
-def test_what_is_claimed_is_there(read, every_order):
+def test_what_is_claimed_is_there(read, found):
     case, checkpoint = read.case, read.checkpoint
     cells = expected(case)
-    claimed = {layer.cell.name for layer in recover.network(checkpoint).layers}
+    claimed = {layer.cell.name for layer in found.layers}
     assert claimed <= cells
     assert bool(claimed) == bool(cells)
     bare = recover.network(replace(checkpoint, graph=None, writer=""))
@@ -153,7 +157,7 @@ def test_what_is_claimed_is_there(read, every_order):
 
 def test_each_tensor_is_claimed_once(read):
     """No tensor is a weight of two layers, unless they share all of them, and none is in a candidate besides."""
-    network = recover.network(read.checkpoint)
+    network = read.network
     scopes = {layer.scope for layer in network.layers}
     held = [
         (layer.scope, name)
