@@ -8,12 +8,13 @@ The same rows run as a test over `tests/data/conformance`, and over `RNNPROBE_CO
 from __future__ import annotations
 
 import argparse
+import filecmp
 import json
 import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,24 @@ def left_out(case: str) -> str:
     return next((reason for pattern, reason in _LEFT_OUT.items() if re.fullmatch(pattern, case)), "")
 
 
-def rows(folder: Path) -> Iterator[Row]:
-    """A row for each file of each case below `folder`."""
-    for case in sorted(path.parent for path in folder.glob("*/*/case.json")):
-        yield from case_rows(case)
+def apart(*folders: Path, named: str) -> list[Path]:
+    """The cases of several folders that hold a file of this name: what several have alike, byte for byte, once."""
+    cases: dict[tuple[str, str], list[Path]] = {}
+    for case in (path.parent for folder in folders for path in sorted(folder.glob(f"*/*/{named}"))):
+        others = cases.setdefault((case.parent.name, case.name), [])
+        if not any(_alike(case, other) for other in others):
+            others.append(case)
+    return [case for found in cases.values() for case in found]
 
 
-def case_rows(case: Path) -> Iterator[Row]:
-    """The rows of one case folder."""
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two cases have the same files."""
+    names, others = ({path.relative_to(case) for path in case.rglob("*") if path.is_file()} for case in (one, other))
+    return names == others and filecmp.cmpfiles(one, other, list(map(str, names)), shallow=False)[1:] == ([], [])
+
+
+def case_rows(case: Path, trace: Callable[..., Any] = rnnprobe.trace) -> Iterator[Row]:
+    """The rows of one case folder; `trace` runs the layers of Keras."""
     release, name = case.parent.name, case.name
     files = tensorflow_files(case) or keras_files(case)
     if not files:
@@ -81,7 +92,7 @@ def case_rows(case: Path) -> Iterator[Row]:
             if "kind" in kind:
                 differences = tensorflow_differences(file, name, kind["kind"], data)
             else:
-                differences = keras_differences(file, kind, data)
+                differences = keras_differences(file, kind, data, trace)
         except rnnprobe.RnnprobeError as error:
             yield Row(release, name, file.name, "FAILED", reason=str(error))
             continue
@@ -332,7 +343,9 @@ def _two_scopes(network: Any, data: Mapping[str, Any]) -> dict[str, float]:
 # Keras ---------------------------------------------------------------------------------------------------------------
 
 
-def keras_differences(file: Path, kind: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, float]:
+def keras_differences(
+    file: Path, kind: Mapping[str, Any], data: Mapping[str, Any], trace: Callable[..., Any] = rnnprobe.trace
+) -> dict[str, float]:
     """The model's own output for its own input.
 
     A file of weights alone is opened with the model's configuration beside it, as `--config` does; without it, its
@@ -347,8 +360,7 @@ def keras_differences(file: Path, kind: Mapping[str, Any], data: Mapping[str, An
         found, known = ([(la.cell.name, dict(la.sizes)) for la in net.layers] for net in (bare, network))
         assert [sizes for _, sizes in found] == [sizes for _, sizes in known], f"without its configuration: {found}"
     x = data["x"].astype("int64") if network.embeddings else data["x"]
-    trace = rnnprobe.trace(network, x, record="all,output")
-    (output,) = trace.outputs.values()
+    (output,) = trace(network, x, record="all,output").outputs.values()
     return {"y": difference(data["y"], np.asarray(output))}
 
 

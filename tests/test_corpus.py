@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -278,50 +275,52 @@ def test_shakespeare_comes_to_its_published_perplexity(corpus):
     assert found[None] == pytest.approx(np.exp(total / count), abs=1e-5)
 
 
-def test_an_encoder_fed_by_queues_and_tables_verifies(corpus, tmp_path):
+def test_an_encoder_fed_by_queues_and_tables_verifies(command, corpus, tmp_path):
     """The graph of g2p looks its letters up in a table, from a queue of 64 sequences, and applies dropout."""
     np.save(tmp_path / "ids.npy", np.random.default_rng(4).integers(0, 6, (3, 7)))
     folder = corpus / "g2p-tf11/tests/models/decode"
     done = command("verify", folder, "--layer", "*bidirectional*", "--input", tmp_path / "ids.npy")
-    assert done.returncode == 0, done.stderr
-    said = " ".join(done.stdout.split())
+    assert done.status == 0, done.err
+    said = " ".join(done.out.split())
     assert "status verified" in said
     assert "the graph applies dropout; it is left out" in said
 
 
-def command(*words: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "rnnprobe", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, env={**os.environ, "COLUMNS": "140"})
+@pytest.fixture
+def command(run, monkeypatch):
+    """Runs a command on a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "140")
+    return run
 
 
 @pytest.mark.parametrize("path", ["t2t-shards", "degas-cnn/models/degas/1"])
-def test_nothing_recurrent(corpus, path):
+def test_nothing_recurrent(command, corpus, path):
     folder = corpus / path
     if path == "t2t-shards":
         folder = next(folder.rglob("*.index")).parent
     done = command("inspect", folder)
-    assert done.returncode == 0, done.stderr
-    assert "nothing recurrent" in done.stdout.lower()
-    assert command("trace", folder, "--input", folder).returncode == 2
+    assert done.status == 0, done.err
+    assert "nothing recurrent" in done.out.lower()
+    assert command("trace", folder, "--input", folder).status == 2
 
 
-def test_htr_without_its_data_reports_shapes(corpus):
+def test_htr_without_its_data_reports_shapes(command, corpus):
     folder = corpus / "htr-no-data/model/model"
     done = command("inspect", folder)
-    assert done.returncode == 0, done.stderr
-    assert "data-00000-of-00001" in done.stdout + done.stderr
+    assert done.status == 0, done.err
+    assert "data-00000-of-00001" in done.out + done.err
     shapes = command("shapes", folder)
-    assert shapes.returncode == 0, shapes.stderr
-    assert "(input_size + units) × 4 · units" in shapes.stdout
+    assert shapes.status == 0, shapes.err
+    assert "(input_size + units) × 4 · units" in shapes.out
     weights = command("weights", folder)
-    assert weights.returncode == 2
-    assert "data-00000-of-00001" in weights.stderr
+    assert weights.status == 2
+    assert "data-00000-of-00001" in weights.err
     network = rnnprobe.open(folder)
     assert {layer.units for layer in network.layers} == {256}
     assert len(network.layers) == 4, "two layers, each read in both directions by one cell"
 
 
-def test_char_rnn_from_its_pickled_vocabulary(corpus, tmp_path):
+def test_char_rnn_from_its_pickled_vocabulary(command, corpus, tmp_path):
     text = Path(tmp_path / "text.txt")
     vocabulary = corpus / "char-rnn-tf10/save/chars_vocab.pkl"
     from rnnprobe.inputs import vocabulary as vocabularies
@@ -329,6 +328,6 @@ def test_char_rnn_from_its_pickled_vocabulary(corpus, tmp_path):
     text.write_text("".join(vocabularies.read(vocabulary).tokens[5:25]), encoding="utf-8")
     out = tmp_path / "trace.h5"
     done = command("trace", corpus / "char-rnn-tf10/save", "--input", text, "--vocab", vocabulary, "-o", out)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     trace = rnnprobe.load_trace(out)
     assert trace.text(0, 0, 20) == vocabularies.read(vocabulary).tokens[5:25]

@@ -21,12 +21,6 @@ GRU = SAMPLES / "gru_digits.keras"
 CHARACTERS = SAMPLES / "char_lstm"
 
 
-def run(*words: object, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rnnprobe", *map(str, words)], capture_output=True, text=True, timeout=120, **options
-    )
-
-
 def nearly_right(folder):
     shutil.copytree(LSTM, folder / "model")
     return ["inspect", folder / "model" / "modle.ckpt"], ["modle.ckpt", "model.ckpt"]
@@ -128,16 +122,16 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_a_line_that_helps(tmp_path, case):
+def test_a_line_that_helps(run, tmp_path, case):
     words, said = case(tmp_path)
     done = run(*words)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("rnnprobe: assumed")]
+    assert done.status == 2, done.err
+    assert done.out == ""
+    lines = [line for line in done.err.splitlines() if not line.startswith("rnnprobe: assumed")]
     assert lines[0].startswith("rnnprobe: ")
-    assert all(line.startswith("  ") for line in lines[1:]), done.stderr
-    assert "Traceback" not in done.stderr
-    assert all(word in done.stderr for word in said), done.stderr
+    assert all(line.startswith("  ") for line in lines[1:]), done.err
+    assert "Traceback" not in done.err
+    assert all(word in done.err for word in said), done.err
     left = {path.name for path in tmp_path.iterdir()} - {"model", "x.npy", "ids.npy", "text.txt", "notes.ckpt"}
     assert left <= {"trace.h5", "cut.keras"}
     if case is output_exists:
@@ -165,15 +159,16 @@ def test_refused_before_tensorflow_is_imported(tmp_path):
     [LSTM, GRU, DATA / "objects" / "module", DATA / "formats" / "saved_model"],
     ids=["bundle", "keras", "objects", "SavedModel"],
 )
-def test_a_cell_that_nothing_is(model):
+def test_a_cell_that_nothing_is(run, model):
     """--cell is never passed over in silence, whatever the file."""
     done = run("inspect", model, "--cell", "keras_simple_rnn")
-    assert done.returncode == 2, done.stderr
-    assert "nothing in it is a keras_simple_rnn" in done.stderr
+    assert done.status == 2, done.err
+    assert "nothing in it is a keras_simple_rnn" in done.err
 
 
 def test_tensorflow_says_nothing(tmp_path):
-    done = run("trace", GRU, "--input", SAMPLES / "gru_digits.npy", "-o", tmp_path / "trace.h5")
+    line = [sys.executable, "-m", "rnnprobe", "trace", GRU, "--input", SAMPLES / "gru_digits.npy"]
+    done = subprocess.run([*line, "-o", tmp_path / "trace.h5"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith(f"rnnprobe: wrote {tmp_path / 'trace.h5'} (layers: 2, sequences: 20, steps: up to 8)")
     assert len(done.stderr.splitlines()) == 1
@@ -213,14 +208,14 @@ def test_standard_output_on_a_full_device():
     assert done.stderr.splitlines()[-1] == "rnnprobe: standard output can't be written: No space left on device"
 
 
-def test_only_the_chosen_layer_is_recorded(tmp_path):
+def test_only_the_chosen_layer_is_recorded(run, tmp_path):
     """What feeds it runs along; with --own-input it does not."""
     x = tmp_path / "x.npy"
     np.save(x, np.random.default_rng(2).normal(size=(2, 5, 32)).astype("f"))
     for words in (["--input", SAMPLES / "gru_digits.npy"], ["--input", x, "--own-input"]):
         out = tmp_path / f"{len(words)}.h5"
         done = run("trace", GRU, "--layer", "digit", *words, "-o", out)
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
         assert list(rnnprobe.load_trace(out).layers) == ["digit"]
     trace = rnnprobe.trace(GRU, np.load(SAMPLES / "gru_digits.npy"), layers=["digit"])
     rows = rnnprobe.trace(GRU, np.load(SAMPLES / "gru_digits.npy"), layers=["rows"]).layers["rows"].signals["h"]

@@ -83,8 +83,12 @@ def opened(path: Path, graph=None, options=None) -> Network:
     checkpoint = formats.read(path)
     if graph is not None:
         checkpoint = replace(checkpoint, graph=graph)
-    network = recover.network(checkpoint, recover.Overrides(options=options or {}))
-    network, _ = stacks.select(network)
+    return selected(recover.network(checkpoint, recover.Overrides(options=options or {})))
+
+
+def selected(whole: Network) -> Network:
+    """What of a network is run, which its graph shows."""
+    network, _ = stacks.select(whole)
     verification.refuse_foreign(network)
     return network
 
@@ -131,21 +135,22 @@ def expected(table, case: Path):
     return next((value for pattern, value in table.items() if any(re.fullmatch(pattern, one) for one in names)), None)
 
 
-def verified(case: Path) -> None:
-    network = opened(case / "model.ckpt")
+def verified(case: Path, whole: Network) -> None:
+    network = selected(whole)
     assert compared(network, given(case, network))[0].agrees
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
 def test_every_case_agrees_with_its_graph_in_every_signal(case):
     reason = expected(REFUSED, case)
-    if recover.network(formats.read(case / "model.ckpt")).layers == ():
+    whole = recover.network(formats.read(case / "model.ckpt"))
+    if whole.layers == ():
         pytest.skip("a cell that is not rebuilt")
     if reason:
         with pytest.raises(errors.BadInput, match=reason):
-            verified(case)
+            verified(case, whole)
         return
-    network = opened(case / "model.ckpt")
+    network = selected(whole)
     found, _ = compared(network, given(case, network), tolerance=expected(TOLERANCES, case) or 1e-6)
     assert found.agrees, first_beyond(found)
     missing = 0

@@ -17,9 +17,14 @@ import pytest
 
 import rnnprobe
 
+from ..same import Once
+
 HERE = Path(__file__).parent
 INDEX: dict[str, dict[str, list[str]]] = json.loads((HERE / "data" / "index.json").read_text())
-FILES = [(release, case, file) for release, cases in INDEX.items() for case, files in cases.items() for file in files]
+FILES = sorted(
+    ((release, case, file) for release, cases in INDEX.items() for case, files in cases.items() for file in files),
+    key=lambda row: row[1],  # files of one model side by side: many hold the same network
+)
 REFUSED = {"lambda_between": "Lambda", "custom_between": "Doubling"}
 UNKNOWN = {"activation_sparsemax": "sparsemax"}
 UNTOLD = ("keras1.2.2", "convlstm_strides")
@@ -41,6 +46,11 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
         return root / release / name
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def traced() -> Once:
+    return Once()
 
 
 def opened(folder: Path, file: str) -> Any:
@@ -73,12 +83,12 @@ def own_input(expected: Mapping[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("release", "name", "file"), [row for row in FILES if row[:2] != UNTOLD and row[1] not in {*REFUSED, *UNKNOWN}]
 )
-def test_computes_what_keras_computed(case: Case, release: str, name: str, file: str) -> None:
+def test_computes_what_keras_computed(case: Case, traced: Once, release: str, name: str, file: str) -> None:
     folder = case(release, name)
     expected, network = expected_of(folder), opened(folder, file)
     hidden, outputs, valid = (below(expected, kind) for kind in ("h", "y", "valid"))
     assert {layer.name for layer in network.layers} == hidden.keys()
-    trace = rnnprobe.trace(network, own_input(expected), layers=list(hidden), record="all,output")
+    trace = traced(network, own_input(expected), layers=list(hidden), record="all,output")
     for layer, h in hidden.items():
         got, where = np.asarray(trace.layers[layer].signals["h"]), valid.get(layer, np.ones(h.shape[:2], bool))
         if name == "convlstm_channels_first":  # a trace has the units last, whatever the layer's own order

@@ -6,7 +6,7 @@ import importlib
 import itertools
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,9 @@ from rnnprobe import formats, recover
 from rnnprobe.analysis.account import account
 from rnnprobe.cells import CELLS
 from rnnprobe.recover import names
-from rnnprobe.types import Checkpoint, Tensor
+from rnnprobe.types import Checkpoint, Network, Tensor
 
-from ..conformance import tensorflow_files
+from ..conformance import apart, tensorflow_files
 from ..conftest import DATA
 
 # What each case is made of, by the pattern of its release and name: the first that fits.
@@ -100,11 +100,11 @@ UNNAMED = re.compile(
 
 
 def folders() -> list[Path]:
-    """The cases of a TensorFlow checkpoint: those that are kept here, and all of `RNNPROBE_CONFORMANCE`."""
+    """The cases of a TensorFlow checkpoint: those that are kept here, and the others of `RNNPROBE_CONFORMANCE`."""
     places = [DATA / "conformance"]
     if "RNNPROBE_CONFORMANCE" in os.environ:
         places.append(Path(os.environ["RNNPROBE_CONFORMANCE"]))
-    return sorted(path.parent for place in places for path in place.glob("*/*/case.json") if "keras" not in str(path))
+    return sorted(case for case in apart(*places, named="case.json") if "keras" not in str(case))
 
 
 def expected(case: Path) -> set[str]:
@@ -117,22 +117,36 @@ def expected(case: Path) -> set[str]:
     raise AssertionError(f"nothing says what {name} is made of")
 
 
-@pytest.fixture(params=["first to last", "last to first"], scope="module")
-def every_order(request):
-    """The registry in both orders: of two cells each is the first once."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "last to first":
-            for module in ("names", "objects"):
-                patch.setattr(importlib.import_module(f"rnnprobe.recover.{module}"), "CELLS", CELLS[::-1])
-        yield
+@dataclass(frozen=True)
+class Read:
+    """A case, which is read once for all that is asked of it; its network is that of the registry's own order."""
+
+    case: Path
+    checkpoint: Checkpoint
+    network: Network
 
 
-@pytest.mark.parametrize("case", folders(), ids=lambda case: f"{case.parent.name}-{case.name}")
-def test_what_is_claimed_is_there(case, every_order):
-    (file,) = tensorflow_files(case)
+@pytest.fixture(params=folders(), ids=lambda case: f"{case.parent.name}-{case.name}", scope="module")
+def read(request) -> Read:
+    (file,) = tensorflow_files(request.param)
     checkpoint = formats.read(file)
+    return Read(request.param, checkpoint, recover.network(checkpoint))
+
+
+@pytest.fixture(params=["first to last", "last to first"])
+def found(request, read, monkeypatch) -> Network:
+    """What is recovered with the registry in both orders: of two cells each is the first once."""
+    if request.param == "first to last":
+        return read.network
+    for module in ("names", "objects"):
+        monkeypatch.setattr(importlib.import_module(f"rnnprobe.recover.{module}"), "CELLS", CELLS[::-1])
+    return recover.network(read.checkpoint)
+
+
+def test_what_is_claimed_is_there(read, found):
+    case, checkpoint = read.case, read.checkpoint
     cells = expected(case)
-    claimed = {layer.cell.name for layer in recover.network(checkpoint).layers}
+    claimed = {layer.cell.name for layer in found.layers}
     assert claimed <= cells
     assert bool(claimed) == bool(cells)
     bare = recover.network(replace(checkpoint, graph=None, writer=""))
@@ -141,11 +155,9 @@ def test_what_is_claimed_is_there(case, every_order):
     assert UNNAMED.fullmatch(f"{case.parent.name}/{case.name}") or bool(claimed) == bool(cells)
 
 
-@pytest.mark.parametrize("case", folders(), ids=lambda case: f"{case.parent.name}-{case.name}")
-def test_each_tensor_is_claimed_once(case):
+def test_each_tensor_is_claimed_once(read):
     """No tensor is a weight of two layers, unless they share all of them, and none is in a candidate besides."""
-    (file,) = tensorflow_files(case)
-    network = recover.network(formats.read(file))
+    network = read.network
     scopes = {layer.scope for layer in network.layers}
     held = [
         (layer.scope, name)

@@ -1,6 +1,6 @@
 """What the graph says of a network, held against what the generator of each case built.
 
-`python tests/recover/test_graph.py DIR` runs the same table over a folder of cases: DIR/<release>/<case>/model.ckpt.*
+`python -m tests.recover.test_graph DIR` runs the same table over a folder of cases: DIR/<release>/<case>/model.ckpt.*
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import pytest
 from rnnprobe import formats
 from rnnprobe.recover import graph, names
 from rnnprobe.types import Network
+
+from ..conformance import apart
 
 DATA = Path(__file__).parent.parent / "data" / "graph"
 FOLDERS = [DATA, DATA.parent / "conformance"]
@@ -301,13 +303,13 @@ def differences(network: Network, wanted: list[Expected]) -> list[str]:
     return found
 
 
-def cases(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Release, case and checkpoint of every case below a folder."""
-    for index in sorted(folder.glob("*/*/model.ckpt.meta")):
-        yield index.parent.parent.name, index.parent.name, index.with_suffix("")
+def cases(*folders: Path) -> Iterator[tuple[str, str, Path]]:
+    """Release, case and checkpoint of every case below some folders; of those that are alike one."""
+    for case in apart(*folders, named="model.ckpt.meta"):
+        yield case.parent.name, case.name, case / "model.ckpt"
 
 
-ROWS = [pytest.param(*row, id="-".join(row[:2])) for folder in FOLDERS for row in cases(folder) if expected(*row[:2])]
+ROWS = [pytest.param(*row, id="-".join(row[:2])) for row in cases(*FOLDERS) if expected(*row[:2])]
 
 
 @pytest.mark.parametrize(("release", "case", "path"), ROWS)
