@@ -22,7 +22,7 @@ from rnnprobe.cli.options import (
     verbosity,
 )
 from rnnprobe.cli.parted import Parted
-from rnnprobe.cli.reading import reads_input
+from rnnprobe.cli.reading import Reads, reads_input
 from rnnprobe.recover import Overrides
 from rnnprobe.runs.reading import Reading
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rnnprobe.types import Recording
 
 
-@click.command()
+@click.command(cls=Reads)
 @model_argument
 @reads_input
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the trace: .h5 or .npz.")
