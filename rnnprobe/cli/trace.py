@@ -135,9 +135,9 @@ def command(
     from rnnprobe import outputs, runs
     from rnnprobe.cli.dry_run import show
     from rnnprobe.inputs import feeds
-    from rnnprobe.runs import threads
+    from rnnprobe.runs import leftovers, threads
     from rnnprobe.runs.proof import settle
-    from rnnprobe.runs.provenance import identity, provenance
+    from rnnprobe.runs.provenance import identity, provenance, resumable
 
     job = runs.Job(
         model,
@@ -181,7 +181,10 @@ def command(
             if parted:
                 verified = parted.trace(ready, place, identity(job, reading, attributes), advance, tell)
             else:
-                with outputs.open(place, ready.recording, dtype=dtype, compress=compress) as sink:
+                with (
+                    leftovers.outlived(place, lambda: resumable(job, reading, attributes), tell),
+                    outputs.open(place, ready.recording, dtype=dtype, compress=compress) as sink,
+                ):
                     verified = ready.record(sink, advance)
         tell([_done(place.path, ready.recording, verified)])
     settle(verified, model)
