@@ -6,8 +6,9 @@ Reports and the keys of their rows, in JSON as here; bytes leave padding out:
                has: of a convolutional layer its extent in space, then units; of reductions, sequences or steps first),
                bytes
     outputs    output, shape (sequences, steps of the longest where it has steps, …), bytes
-    time       seconds (of computing, on the machine where it was asked for), measured (the steps of batches and layers
-               that were run to tell)
+    time       seconds (of computing, on the machine where it was asked for), writing (seconds that the disk takes for
+               the bytes, at the rate measured there; null where nothing says how many or where), measured (the steps of
+               batches and layers that were run to tell)
 """
 
 from __future__ import annotations
@@ -22,28 +23,44 @@ from rnnprobe.types import Column, Recording, Report
 _SIZES = (Column("shape", "shape", words.shape, right=True), Column("bytes", "size", words.size, right=True))
 _SIGNALS = (Column("layer", "layer"), Column("signal", "signal"), *_SIZES)
 _PLAIN = (*_SIGNALS[:2], Column("shape", "[sequence, time, unit]", words.shape, right=True), _SIZES[1])
-_TIME = (Column("seconds", "time", words.duration), Column("measured", "steps measured", words.count, right=True))
+_TIME = (
+    Column("seconds", "computing", words.duration),
+    Column("writing", "writing", words.duration),
+    Column("measured", "steps measured", words.count, right=True),
+)
 _OUTPUTS = (Column("output", "output"), *_SIZES)
 
 
 def forecast(
-    recording: Recording, dtype: str, seconds: float | None = None, measured: int = 0, stored: int | None = None
+    recording: Recording,
+    dtype: str,
+    seconds: float | None = None,
+    measured: int = 0,
+    stored: int | None = None,
+    writing: float | None = None,
 ) -> tuple[Report, ...]:
     """The arrays that a trace would hold, a row for each signal and output, and their bytes; and the time.
 
     Args:
         recording: what would be recorded.
         dtype: of the values in the file.
-        seconds: that it would take, or None where that is not known.
+        seconds: that computing would take, or None where that is not known.
         measured: the steps that were run to tell.
         stored: the bytes that the file takes, or None where that is not known.
+        writing: seconds that the disk would take for them, or None where that is not known.
     """
-    return (*_arrays(recording, dtype, stored), *([] if seconds is None else [_time(seconds, measured)]))
+    return (*_arrays(recording, dtype, stored), *([] if seconds is None else [_time(seconds, writing, measured)]))
 
 
-def _time(seconds: float, measured: int) -> Report:
-    notes = ("computing alone: TensorFlow's start comes before it, and a disk that is slower than this holds it up",)
-    return Report("time", "How long it would take", _TIME, ({"seconds": seconds, "measured": measured},), notes)
+def _time(seconds: float, writing: float | None, measured: int) -> Report:
+    if writing is None:
+        notes = (
+            "computing alone: TensorFlow's start comes before it, and a disk that is slower than this holds it up",
+        )
+    else:
+        notes = ("both at once: the slower decides; TensorFlow's start comes before them",)
+    row = {"seconds": seconds, "writing": writing, "measured": measured}
+    return Report("time", "How long it would take", _TIME, (row,), notes)
 
 
 def _arrays(recording: Recording, dtype: str, stored: int | None) -> tuple[Report, ...]:

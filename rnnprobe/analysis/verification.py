@@ -53,12 +53,14 @@ def refuse_foreign(network: Network) -> None:
     ]
     if strange:
         why = "no graph that runs these layers came with the weights, and without one only Keras models can"
+        hint = "`rnnprobe trace` runs the rebuilt layers"
         if network.checkpoint.graph is not None:
             why = "the graph that came with the weights does not show how it runs these layers"
+            hint = "`rnnprobe inspect` says why; `rnnprobe trace --engine original` records the graph's own loops"
         raise BadInput(
             f"can't be verified: {why}; {words.few(strange)}",
             path=network.checkpoint.path,
-            hint="`rnnprobe trace` runs the rebuilt layers",
+            hint=hint,
         )
     checkpoint = network.checkpoint
     if checkpoint.config is None and checkpoint.graph is not None and not network.places:

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 
 from rnnprobe import outputs
 from rnnprobe.analysis.forecast import forecast
-from rnnprobe.outputs import Destination, Settings
+from rnnprobe.errors import CannotWrite
+from rnnprobe.outputs import Destination, Settings, atomic
 from rnnprobe.runs import Ready
 
 
@@ -26,9 +27,18 @@ def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: boo
 
     seconds, steps = _timed(ready)
     stored = None if place is None else outputs.size_of(place, ready.recording, how)
-    terminal.show(forecast(ready.recording, how.dtype, seconds, steps, stored), command="trace", as_json=as_json)
+    lacking: CannotWrite | None = None
+    writing: float | None = None
     if place is not None:
-        outputs.room(place, ready.recording, how)
+        try:
+            outputs.room(place, ready.recording, how)
+            writing = None if stored is None else atomic.pace(place.path, place.target, stored)
+        except CannotWrite as exc:  # said below the forecast
+            lacking = exc
+    reports = forecast(ready.recording, how.dtype, seconds, steps, stored, writing)
+    terminal.show(reports, command="trace", as_json=as_json)
+    if lacking is not None:
+        raise lacking
 
 
 def _timed(ready: Ready) -> tuple[float | None, int]:

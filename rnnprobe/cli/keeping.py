@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rnnprobe.outputs.reductions import MARGIN
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
@@ -22,7 +24,8 @@ _OPTIONS = (
         "--reduce",
         metavar="NAMES",
         default="",
-        help="Keep figures in place of the signals: mean, std, min, max, histogram, saturation.",
+        help="Keep figures in place of the signals: mean, std, min, max, histogram; saturation: of gates, the shares "
+        f"of values near a bound (sigmoid: below {MARGIN}, above {1 - MARGIN}; tanh: beyond ±{1 - MARGIN}).",
     ),
     click.option(
         "--over", metavar="AXIS", help="What --reduce goes over: time (default), for each sequence; or sequences."

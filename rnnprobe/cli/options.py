@@ -12,6 +12,7 @@ def command(model: Path, layer: tuple[str, ...], overrides: Overrides, as_json: 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
@@ -194,9 +195,10 @@ def _flag(option: Option) -> Callable[[F], F]:
 
 
 def say(lines: Iterable[str]) -> None:
-    """Lines on stderr, made harmless for a terminal."""
+    """Lines on stderr, made harmless for a terminal; above a bar of progress, which has put itself in `sys.stderr`'s
+    place and which click would write past."""
     for line in lines:
-        click.echo(f"rnnprobe: {plain(line)}", err=True)
+        print(f"rnnprobe: {plain(line)}", file=sys.stderr, flush=True)
 
 
 def speaker(quiet: bool) -> Callable[[Iterable[str]], None]:

@@ -1,6 +1,6 @@
 """The options that say what the input is and how it is read, for the commands that run a network.
 
-@click.command()
+@click.command(cls=Reads)
 @model_argument
 @reads_input
 def command(model: Path, reading: Reading, …):
@@ -9,16 +9,49 @@ def command(model: Path, reading: Reading, …):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shlex
+from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from rnnprobe.analysis import words
+from rnnprobe.errors import BadInput
 from rnnprobe.inputs import BY
 from rnnprobe.runs.reading import Reading
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Reads(click.Command):
+    """A command that reads --input, and knows what a shell makes of a glob that is not quoted."""
+
+    allow_extra_args = True  # they are refused below
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        line = list(args)  # click takes them out
+        rest = super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            given = ctx.params["inputs"]
+            if given and all(Path(word).exists() for word in ctx.args):
+                pattern = _pattern(given[-1], line)
+                raise BadInput(
+                    f"--input takes one FILE, and no option takes {words.few(ctx.args)}",
+                    hint=f"quote a glob, so that the shell leaves it alone: --input {pattern}; or repeat --input",
+                )
+            ctx.fail(f"no option takes {words.few(ctx.args)}")
+        return rest
+
+
+def _pattern(file: str, others: Sequence[str]) -> str:
+    """A quoted glob for a file, and for all others of its kind."""
+    suffix = Path(file).suffix
+    names = [file, *(other for other in others if Path(other).suffix == suffix and Path(other).exists())]
+    start = os.path.commonprefix([name.removesuffix(suffix) for name in names])  # noqa: RUF071 (letters are meant)
+    return shlex.quote(f"{start}*{suffix}")
 
 
 def reads_input(function: F) -> F:

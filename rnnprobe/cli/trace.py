@@ -22,7 +22,7 @@ from rnnprobe.cli.options import (
     verbosity,
 )
 from rnnprobe.cli.parted import Parted
-from rnnprobe.cli.reading import reads_input
+from rnnprobe.cli.reading import Reads, reads_input
 from rnnprobe.recover import Overrides
 from rnnprobe.runs.reading import Reading
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rnnprobe.types import Recording
 
 
-@click.command()
+@click.command(cls=Reads)
 @model_argument
 @reads_input
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the trace: .h5 or .npz.")
@@ -135,9 +135,9 @@ def command(
     from rnnprobe import outputs, runs
     from rnnprobe.cli.dry_run import show
     from rnnprobe.inputs import feeds
-    from rnnprobe.runs import threads
+    from rnnprobe.runs import leftovers, threads
     from rnnprobe.runs.proof import settle
-    from rnnprobe.runs.provenance import identity, provenance
+    from rnnprobe.runs.provenance import identity, provenance, resumable
 
     job = runs.Job(
         model,
@@ -181,7 +181,10 @@ def command(
             if parted:
                 verified = parted.trace(ready, place, identity(job, reading, attributes), advance, tell)
             else:
-                with outputs.open(place, ready.recording, dtype=dtype, compress=compress) as sink:
+                with (
+                    leftovers.outlived(place, lambda: resumable(job, reading, attributes), tell),
+                    outputs.open(place, ready.recording, dtype=dtype, compress=compress) as sink,
+                ):
                     verified = ready.record(sink, advance)
         tell([_done(place.path, ready.recording, verified)])
     settle(verified, model)

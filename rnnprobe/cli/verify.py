@@ -15,12 +15,12 @@ from rnnprobe.cli.options import (
     speaker,
     verbosity,
 )
-from rnnprobe.cli.reading import reads_input
+from rnnprobe.cli.reading import Reads, reads_input
 from rnnprobe.recover import Overrides
 from rnnprobe.runs.reading import Reading
 
 
-@click.command()
+@click.command(cls=Reads)
 @model_argument
 @reads_input
 @layer_option

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import perf_counter
 
 from rnnprobe.errors import BadInput, CannotWrite
 
@@ -21,6 +22,8 @@ _MARK = ".rnnprobe-"
 _SUFFIX = ".tmp"
 _LONGEST = 255
 """Bytes that a file's name may have."""
+_SAMPLE, _SAMPLE_PIECE = 64 << 20, 4 << 20
+"""Bytes that are written to tell how fast a disk is, and at a time."""
 
 
 def resolve(path: Path) -> Path:
@@ -83,6 +86,24 @@ def need(path: Path, target: Path, size: int) -> None:
             path=path,
             hint="record fewer signals (--record), fewer steps (--steps), or --dtype float16",
         )
+
+
+def pace(path: Path, target: Path, size: int) -> float:
+    """The seconds that the disk takes for so many bytes, as it takes a few of them, synced.
+
+    Raises:
+        CannotWrite: it does not take them.
+    """
+    sample = min(size, _SAMPLE)
+    values = secrets.token_bytes(min(sample, _SAMPLE_PIECE))  # zeros may take no room
+    with _temporary(path, target) as (descriptor, _), written(path):
+        begun = perf_counter()
+        for _ in range(0, sample, _SAMPLE_PIECE):
+            os.write(descriptor, values)
+        os.fsync(descriptor)
+        seconds = perf_counter() - begun
+        taken = os.fstat(descriptor).st_size
+    return seconds * size / taken if taken else 0.0
 
 
 @contextmanager

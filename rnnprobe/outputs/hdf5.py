@@ -62,7 +62,7 @@ def open(descriptor: int, directory: Path, recording: Recording, settings: Setti
 
     def fill(file: h5py.File, items: Iterator[list[Piece]]) -> None:
         arrays = {
-            key: Slabs(one.field, one.cut, recording.batches, _writer(one.array, one.cut.shape(one.field)))
+            key: Slabs(one.field, one.cut, recording.batches, writer(one.array, one.cut.shape(one.field)))
             for key, one in _create(file, recording, groups, settings).items()
             if one.cut is not None
         }
@@ -85,7 +85,7 @@ def skeleton(
     descriptor: int,
     recording: Recording,
     settings: Settings,
-    fill: Callable[[Mapping[Key, h5py.Dataset], Iterator[Item]], None],
+    fill: Callable[[Mapping[Key, Made], Iterator[Item]], None],
     virtual: Mapping[Key, h5py.VirtualLayout] = MappingProxyType({}),
 ) -> Iterator[Worker[Item]]:
     """A worker that hands items to `fill`, and has closed the file when the body ends.
@@ -105,7 +105,7 @@ def skeleton(
     def write(file: h5py.File, items: Iterator[Item]) -> None:
         made = _create(file, recording, groups, settings, virtual)
         _attach_attributes(file[layout.VERIFICATION], recording.verification)
-        fill({key: one.array for key, one in made.items()}, items)
+        fill(made, items)
 
     with filling(descriptor, write) as worker:
         yield worker
@@ -122,7 +122,7 @@ def size(recording: Recording, dtype: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class Made:
     """An array in the file, what is known of it, and how it is cut where it is to be filled."""
 
     array: h5py.Dataset
@@ -136,14 +136,14 @@ def _create(
     groups: Sequence[Group],
     settings: Settings,
     virtual: Mapping[Key, h5py.VirtualLayout] = MappingProxyType({}),
-) -> dict[Key, _Made]:
+) -> dict[Key, Made]:
     """Every group and array, with its attributes and what is known beforehand; the arrays by group and name."""
     _attach_attributes(file, layout.root_attributes(recording))
     scales: dict[str, h5py.Dataset] = {}
     for name, size in (("sequence", recording.sequences), ("time", recording.kept.steps(recording.steps))):
         scales[name] = _scale(file, name, size)
     chunker = Chunker(recording, [one for group in groups for one in group.fields])
-    arrays: dict[Key, _Made] = {}
+    arrays: dict[Key, Made] = {}
     for group in groups:
         here = _group(file, group.path)
         _attach_attributes(here, group.attributes)
@@ -151,7 +151,7 @@ def _create(
         for field in group.fields:
             cut = chunker.chunks(field) if field.known is None and field.nbytes else None
             key = group.path, field.name
-            arrays[key] = _Made(_array(here, field, own, settings, cut, virtual.get(key)), field, cut)
+            arrays[key] = Made(_array(here, field, own, settings, cut, virtual.get(key)), field, cut)
     file.create_group(layout.VERIFICATION)
     return arrays
 
@@ -219,7 +219,7 @@ def _array(
     return array
 
 
-def _writer(array: h5py.Dataset, shape: tuple[int, ...]) -> Write:
+def writer(array: h5py.Dataset, shape: tuple[int, ...]) -> Write:
     """What writes chunks of this shape: as they are, or where the array has no chunks or has filters, by libhdf5."""
     if array.chunks is not None and not array.id.get_create_plist().get_nfilters():
         return lambda offset, chunk: array.id.write_direct_chunk(offset, chunk)

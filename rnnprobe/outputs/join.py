@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from math import prod
 from typing import TypeAlias
 
 import h5py
@@ -12,8 +14,11 @@ import numpy as np
 from rnnprobe.outputs import atomic, hdf5
 from rnnprobe.outputs.atomic import naming
 from rnnprobe.outputs.field import Field, Key
+from rnnprobe.outputs.hdf5 import Made, writer
 from rnnprobe.outputs.output import Destination, Settings
+from rnnprobe.outputs.pieces import Piece
 from rnnprobe.outputs.shards import Shard
+from rnnprobe.outputs.slabs import Slabs
 from rnnprobe.types import Recording
 
 _STRETCH = 16 << 20
@@ -50,23 +55,31 @@ def join(place: Destination, recording: Recording, settings: Settings, shards: S
                 worker.put((shard, key, field))
 
 
-def _fill(arrays: Mapping[Key, h5py.Dataset], items: Iterator[Item]) -> None:
+def _fill(arrays: Mapping[Key, Made], items: Iterator[Item]) -> None:
     """Copies array after array."""
+    slabs: dict[Key, Slabs] = {}
     with ExitStack() as held:
         source: h5py.File | None = None
         for shard, key, field in items:
+            whole = arrays[key]
+            if key not in slabs and whole.cut is not None:  # each is one chunk of sequences, which two shards may share
+                own = replace(whole.cut, slab=whole.cut.sequences)
+                slabs[key] = Slabs(whole.field, own, (), writer(whole.array, own.shape(whole.field)))
             try:
                 if source is None or source.filename != str(shard.path):
                     held.close()
                     source = held.enter_context(h5py.File(shard.path, "r"))
-                _copy(shard, source, key, field, arrays[key])
+                if field.nbytes:
+                    _copy(shard, source, key, field, whole.array, slabs[key])
             except (OSError, RuntimeError, KeyError) as exc:
                 raise shard.bad(str(exc)) from exc
+        for one in slabs.values():
+            one.finish()
 
 
-def _copy(shard: Shard, source: h5py.File, key: Key, field: Field, whole: h5py.Dataset) -> None:
-    """Copies an array chunk by chunk, the chunks as they lie in the file where they fit; those that hold padding only
-    are not there.
+def _copy(shard: Shard, source: h5py.File, key: Key, field: Field, whole: h5py.Dataset, slabs: Slabs) -> None:
+    """Copies an array: the chunks as they lie in the file where they fit; else its values, into chunks that are written
+    when they are full. Chunks that hold padding only are not there.
 
     Raises:
         BadInput: it is missing, or another.
@@ -74,23 +87,43 @@ def _copy(shard: Shard, source: h5py.File, key: Key, field: Field, whole: h5py.D
     array = source["/".join(key)]
     if array.shape != field.shape or array.dtype != np.dtype(field.dtype):
         raise shard.bad(f"{'/'.join(key)} is not what was recorded")
-    for corner in _corners(array):
+    alike = array.chunks is not None and array.chunks == whole.chunks and shard.first % array.chunks[0] == 0
+    left: dict[tuple[int, int], Corner] = {}
+    for corner in _corners(array) if alike else ():
         there = (slice(corner[0].start + shard.first, corner[0].stop + shard.first), *corner[1:])
-        if array.chunks is not None and array.chunks == whole.chunks and _fits(there, whole):
+        if _fits(there, whole):
             mask, stored = array.id.read_direct_chunk(tuple(one.start for one in corner))
             whole.id.write_direct_chunk(tuple(one.start for one in there), stored, mask)
-        else:
-            whole[there] = array[corner]
+        else:  # with all of its units
+            stretch = corner[: 1 if field.lengths is None else 2]
+            left[stretch[0].start, stretch[-1].start] = stretch
+    for stretch in left.values() if alike else _stretches(array, field):
+        rows = np.arange(stretch[0].start, stretch[0].stop) + shard.first
+        slabs.put(Piece(key, rows, stretch[1].start if len(stretch) > 1 else 0, array[stretch]))
+
+
+def _stretches(array: h5py.Dataset, field: Field) -> Iterator[Corner]:
+    """An array in stretches of sequences, and of steps where a few sequences are too large to be held: whole chunks,
+    without what is padding in all of the sequences."""
+    chunks = array.chunks or array.shape
+    step = array.nbytes // prod(array.shape[: 1 if field.lengths is None else 2])
+    longest = 1 if field.lengths is None else array.shape[1]
+    rows = (
+        max(1, _STRETCH // (step * longest * chunks[0])) * chunks[0] if array.chunks else _STRETCH // (step * longest)
+    )
+    for start in range(0, len(array), max(1, rows)):
+        own = slice(start, min(start + max(1, rows), len(array)))
+        if field.lengths is None:
+            yield (own,)
+            continue
+        end, together = int(field.lengths[own].max()), own.stop - own.start
+        steps = max(1, _STRETCH // (step * together * chunks[1])) * chunks[1]
+        for begin in range(0, end, steps):
+            yield own, slice(begin, min(begin + steps, end))
 
 
 def _corners(array: h5py.Dataset) -> list[Corner]:
-    """The chunks that an array has; or sequences, as many as are held at a time."""
-    if array.chunks is None:
-        each = max(1, _STRETCH // max(1, array.nbytes // max(1, len(array))))
-        return [
-            (slice(start, min(start + each, len(array))), *(slice(0, size) for size in array.shape[1:]))
-            for start in range(0, len(array), each)
-        ]
+    """The chunks that an array has."""
     starts: list[tuple[int, ...]] = []
     array.id.chunk_iter(lambda info: starts.append(info.chunk_offset))
     return [

@@ -44,7 +44,7 @@ def write(place: Destination, recording: Recording, settings: Settings, shards: 
                 rows = slice(shard.first, shard.first + field.shape[0])
                 layouts[key][(rows, *(slice(0, size) for size in field.shape[1:]))] = source
 
-    def fill(arrays: Mapping[Key, h5py.Dataset], items: Iterator[None]) -> None:
+    def fill(arrays: Mapping[Key, hdf5.Made], items: Iterator[None]) -> None:
         for _ in items:
             pass
 

@@ -68,6 +68,27 @@ def pieces(file: File, dataset: Any, name: str) -> tuple[Piece, ...]:
     return tuple(found)
 
 
+def folders(target: Path) -> set[Path]:
+    """The directories of the parts that a trace presents; none where it holds its values itself, or is no trace."""
+    import h5py
+
+    place, found = folder(target), set()
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.is_virtual:
+            for source in item.virtual_sources():
+                words = PurePosixPath(_plain(source.file_name)).parts
+                if len(words) == 3 and words[0] == place.name and words[1] != "..":
+                    found.add(place / words[1])
+
+    try:
+        with h5py.File(target, "r") as file:
+            file.visititems(look)
+    except (OSError, RuntimeError, KeyError, ValueError):  # not there, damaged, or something else
+        return set()
+    return found
+
+
 def _plain(name: str) -> str:
     """A name of a source without its escapes; empty where blocks are numbered in it."""
     bare = name.replace("%%", "")

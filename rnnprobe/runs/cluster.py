@@ -34,6 +34,9 @@ PARTS_EACH = 4
 _PATIENCE = 30
 """Seconds to wait for the scheduler, and for its first worker."""
 _LOCAL = "local:"
+_RESTART = """TensorFlow settles the threads of an operation once in a process, and this worker is at work for others,
+or no nanny starts it anew. Once it is free: dask.distributed.Client(SCHEDULER).restart_workers(["{}"]), or end it and
+start it with `dask worker SCHEDULER`; then the same command goes on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,15 @@ class Cluster:
         try:
             with _reached(ledger.folder.parent):
                 answers = self._client.run(answer, order)
+                begun = [worker for worker, problem in answers.items() if problem.startswith(threads.BEGUN)]
+                if begun and self._afresh(begun):
+                    answers = self._client.run(answer, order)
         except ModuleNotFoundError as exc:
             raise BadInput(f"a worker lacks what is needed: {exc}", hint="pip install 'rnnprobe[dask]' there") from exc
         for worker, problem in answers.items():
             if problem:
-                raise BadInput(f"the worker {worker} {problem}", path=ledger.folder.parent)
+                hint = _RESTART.format(worker) if problem.startswith(threads.BEGUN) else ""
+                raise BadInput(f"the worker {worker} {problem}", path=ledger.folder.parent, hint=hint)
         futures = {self._client.submit(trace, order, part, pure=False): part for part in ledger.todo}
         for future in as_completed(list(futures)):
             part = futures.pop(future)
@@ -123,6 +130,22 @@ class Cluster:
                 raise BadInput("what a worker wrote is not there: it has another file system", path=ledger.path(part))
             advance(ready.recording.work(part.of(ready.recording)))
             yield part, done
+
+    def _afresh(self, workers: list[str]) -> bool:
+        """Gives workers a new process each, which can begin with another number of threads; not those that nobody
+        would start anew, or that do or hold something for somebody.
+
+        Returns:
+            Whether all of them have one.
+        """
+        about = self._client.scheduler_info(n_workers=-1)["workers"]
+        if any(self._client.processing(workers).values()) or any(self._client.has_what(workers).values()):
+            return False
+        if not all(about.get(worker, {}).get("nanny") for worker in workers):
+            return False
+        self._client.restart_workers(workers, timeout=_PATIENCE)
+        self._client.wait_for_workers(self.workers, timeout=_PATIENCE)
+        return True
 
 
 @contextlib.contextmanager

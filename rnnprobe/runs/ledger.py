@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -160,8 +160,7 @@ def opened(target: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part
         CannotWrite: the directory can't be made or written.
     """
     base = shards.folder(target)
-    text = json.dumps(job, sort_keys=True)
-    folder = base / sha256(text.encode()).hexdigest()[:12]
+    folder = _folder(base, job)
     if not force:
         _refuse_others(base, folder, job)
     with atomic.written(base):
@@ -178,6 +177,49 @@ def opened(target: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part
         yield ledger
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The parts of a job beside an output.
+
+    Attributes:
+        folder: of the job.
+        done: how many are finished.
+        total: how many there are.
+        own: whether the job is the one that was asked for.
+        unlike: where it is another one, what differs.
+    """
+
+    folder: Path
+    done: int
+    total: int
+    own: bool
+    unlike: str
+
+
+def found(target: Path, job: Mapping[str, str] | None) -> tuple[list[Found], list[str]]:
+    """The parts beside an output, where they are this release's.
+
+    Args:
+        target: the output.
+        job: what is asked for; None: what is never the job of parts.
+
+    Returns:
+        The parts; and what can't be read.
+    """
+    base, listed, lines = shards.folder(target), [], []
+    for folder in _jobs(base):
+        try:
+            text = _read(folder) or {}
+            parts, done = _parts(folder, text)
+        except BadInput as exc:
+            lines.append(str(exc))
+            continue
+        own = job is not None and folder == _folder(base, job)
+        unlike = "" if own or job is None else _unlike(text.get("job", {}), job)
+        listed.append(Found(folder, len(done), len(parts), own, unlike))
+    return listed, lines
+
+
 def others(ledger: Ledger) -> Iterator[Path]:
     """The folders of other jobs for the same output."""
     for folder in _jobs(ledger.folder.parent):
@@ -191,8 +233,20 @@ def remove_others(ledger: Ledger) -> list[str]:
     Returns:
         What can't be removed, and why.
     """
+    return remove(others(ledger))
+
+
+def remove(folders: Iterable[Path]) -> list[str]:
+    """Removes the parts of jobs; not those that a process works on.
+
+    Args:
+        folders: of the jobs.
+
+    Returns:
+        What can't be removed, and why.
+    """
     lines: list[str] = []
-    for folder in others(ledger):
+    for folder in folders:
         try:
             with _locked(folder / _LOCK, folder):
                 lines += _remove(folder)
@@ -213,15 +267,24 @@ def _refuse_others(base: Path, own: Path, job: Mapping[str, str]) -> None:
     for folder in _jobs(base):
         if folder != own:
             before = (_read(folder) or {}).get("job", {})
-            names = [name for name in {**before, **job} if before.get(name) != job.get(name)]
-            words = "; ".join(
-                f"{name} was {before.get(name, 'not given')}, and is {job.get(name, 'not given')}" for name in names
-            )
             raise BadInput(
-                f"holds finished parts of another trace: {words}",
+                f"holds finished parts of another trace: {_unlike(before, job)}",
                 path=base,
                 hint="the command that was cut goes on where it stopped; --force starts anew",
             )
+
+
+def _unlike(before: Mapping[str, str], job: Mapping[str, str]) -> str:
+    """What differs between two jobs, in words."""
+    names = [name for name in {**before, **job} if before.get(name) != job.get(name)]
+    return "; ".join(
+        f"{name} was {before.get(name, 'not given')}, and is {job.get(name, 'not given')}" for name in names
+    )
+
+
+def _folder(base: Path, job: Mapping[str, str]) -> Path:
+    """Of a job."""
+    return base / sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

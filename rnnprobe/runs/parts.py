@@ -176,9 +176,10 @@ def refuse(ready: Ready, flag: str) -> None:
             path=path,
             hint="leave --engine original, --tensor and --feed out",
         )
-    for group in fields.groups(ready.recording, ready.job.dtype):
-        for one in group.fields:
-            if one.known is None and one.dimensions[:1] != ("sequence",):
-                raise BadInput(
-                    f"{flag}: {group.path}/{one.name} is made of all sequences at once, and can't be cut", path=path
-                )
+    kept = ready.recording.kept
+    if kept.reduced and kept.over == "sequences":
+        raise BadInput(
+            f"{flag} does not go with --over sequences: each figure is made of all sequences, a part has a few",
+            path=path,
+            hint=f"--over time has figures for each sequence; or leave {flag} out",
+        )

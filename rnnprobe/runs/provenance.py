@@ -73,6 +73,11 @@ def identity(job: Job, reading: Reading, attributes: Mapping[str, str]) -> dict[
     }
 
 
+def resumable(job: Job, reading: Reading, attributes: Mapping[str, str]) -> dict[str, str] | None:
+    """As `identity`; None where the input can't be read once more."""
+    return identity(job, reading, attributes) if "input_sha256" in attributes else None
+
+
 def releases() -> dict[str, str]:
     """The releases of what computes and writes; empty for what is not installed."""
     found = {"rnnprobe": __version__}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -72,23 +72,32 @@ def trace(
             say([f"{len(done)} of {len(ledger.parts)} parts were done before, in {ledger.folder.parent}"])
             advance(sum(recording.work(part.of(recording)) for part in done))
         _need(ready, place, ledger, merge)
-        _worked(work, ready, ledger, advance, say)
-        verified = combined([ledger.done[part.number].verification for part in ledger.parts])
-        _finish(place, replace(recording, verification=verified), settings, ledger, merge)
+        with _kept(ledger, say):
+            _worked(work, ready, ledger, advance)
+            verified = combined([ledger.done[part.number].verification for part in ledger.parts])
+            _finish(place, replace(recording, verification=verified), settings, ledger, merge)
         say([*(ledger.remove() if merge else ()), *ledgers.remove_others(ledger)])
     return verified
 
 
-def _worked(work: Work, ready: Ready, ledger: Ledger, advance: Callable[[int], None], say: Say) -> None:
-    """Traces what is not done, and notes it; what is done stays, whatever comes."""
+def _worked(work: Work, ready: Ready, ledger: Ledger, advance: Callable[[int], None]) -> None:
+    """Traces what is not done, and notes it."""
+    with closing(work(ready, ledger, advance)) as found:
+        for part, known in found:
+            ledger.finish(part, known)
+
+
+@contextmanager
+def _kept(ledger: Ledger, say: Say) -> Iterator[None]:
+    """Where the body is cut, by whatever: says what is there, and how to go on."""
     try:
-        with closing(work(ready, ledger, advance)) as found:
-            for part, known in found:
-                ledger.finish(part, known)
+        yield
     except BaseException:
-        if ledger.done:
-            done = f"{len(ledger.done)} of {len(ledger.parts)} parts are done, and are kept in {ledger.folder.parent}"
-            say([f"{done}: the same command goes on"])
+        where = f"kept in {ledger.folder.parent}: the same command"
+        if not ledger.todo:
+            say([f"all {len(ledger.parts)} parts are done, and are {where} makes the output of them"])
+        elif ledger.done:
+            say([f"{len(ledger.done)} of {len(ledger.parts)} parts are done, and are {where} goes on"])
         raise
 
 

@@ -13,6 +13,10 @@ VARIABLE = "TF_NUM_INTRAOP_THREADS"
 """TensorFlow reads it when it begins to compute."""
 
 
+BEGUN = "has begun to compute with"
+"""How a process says that it is too late for another number."""
+
+
 def choose(layers: Sequence[Layer]) -> None:
     """One thread for an operation, unless the user has said how many or a layer is wide.
 
@@ -37,7 +41,7 @@ def become(number: str | None) -> str:
     if before == number:
         return ""
     if "tensorflow" in sys.modules:
-        return f"has begun to compute with {VARIABLE} {before or 'not set'}; this trace wants it {number or 'not set'}"
+        return f"{BEGUN} {VARIABLE} {before or 'not set'}; this trace wants it {number or 'not set'}"
     if number is None:
         del os.environ[VARIABLE]
     else:

@@ -9,6 +9,8 @@ import re
 import numpy as np
 import pytest
 
+from rnnprobe.outputs import atomic
+
 from ..conftest import SAMPLES
 
 MODEL = SAMPLES / "gru_digits.keras"
@@ -23,9 +25,27 @@ def test_bytes_and_time(run, tmp_path):
     (row,) = document["time"]
     assert 0 < row["seconds"] < 600
     assert 0 < row["measured"] <= 20 * 8 * 2
+    assert 0 < row["writing"] < 60
     assert not os.listdir(tmp_path)
     done = run("trace", MODEL, "--input", X, "--dry-run")
     assert "How long it would take" in done.out
+    assert "computing alone" in done.out
+
+
+def test_writing_is_forecast_from_what_the_disk_takes(run, tmp_path, monkeypatch):
+    """A tick for each call of the clock: two for the sample, which is a hundredth of what is to be written."""
+    ticks = iter(range(0, 1000, 3))
+    monkeypatch.setattr(atomic, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(atomic, "_SAMPLE", 400)
+    monkeypatch.setattr(atomic, "_SAMPLE_PIECE", 100)
+    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 40_000) == 300
+    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 200) == 3
+    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 0) == 0
+    assert not os.listdir(tmp_path)
+    done = run("trace", MODEL, "--input", X, "--dry-run", "-o", tmp_path / "t.h5")
+    assert "both at once: the slower decides" in done.out
+    done = run("trace", MODEL, "--input", X, "--dry-run", "-o", tmp_path / "t.h5", "--compress", "gzip")
+    assert "computing alone" in done.out
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])

@@ -11,10 +11,12 @@ import pytest
 
 import rnnprobe
 from rnnprobe.errors import BadInput
+from rnnprobe.outputs import reductions
+from rnnprobe.outputs.reductions import MARGIN
 
 from ..checks import models
 from ..checks.models import CELL_0, CELL_1
-from ..conftest import Done
+from ..conftest import SAMPLES, Done
 
 Run = Callable[..., Done]
 
@@ -266,3 +268,14 @@ def test_nothing_starts_from_some_units(run: Run, place: Path) -> None:
         done = record(run, place, "--initial-state", place / f"ends{suffix}", name="next.h5")
         assert done.status == 2
         assert f"holds the final states of 2 units of {CELL_0}, and not of all" in done.err
+
+
+def test_what_counts_as_saturated_is_said(run: Run) -> None:
+    """In the help and in the README, the very bounds that are counted by."""
+    low, high = MARGIN, 1 - MARGIN
+    values = np.array([low - 0.01, low + 0.01, high - 0.01, high + 0.01, -high - 0.01])
+    assert [near.tolist() for near in reductions.near(values, (0, 1))] == [[1, 0, 0, 0, 1], [0, 0, 0, 1, 0]]
+    assert [near.tolist() for near in reductions.near(values, (-1, 1))] == [[0, 0, 0, 0, 1], [0, 0, 0, 1, 0]]
+    said = " ".join(run("trace", "--help").out.split())
+    assert f"sigmoid: below {low}, above {high}; tanh: beyond ±{high}" in said
+    assert f"within {MARGIN} of a sigmoid's bounds 0 and 1" in (SAMPLES.parent / "README.md").read_text()

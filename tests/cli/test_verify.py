@@ -10,7 +10,7 @@ import pytest
 from rnnprobe.errors import BadInput
 from rnnprobe.runs import Reading
 
-from ..conftest import SAMPLES
+from ..conftest import DATA, SAMPLES
 
 MODEL = SAMPLES / "gru_digits.keras"
 X = SAMPLES / "gru_digits.npy"
@@ -93,3 +93,15 @@ def test_a_name_for_the_only_input(run):
     done = run("verify", MODEL, "--input", f"question={X}", "--input", f"story={X}")
     assert done.status == 2
     assert "names 'question', 'story'; the network has one input, 'input'" in done.err
+
+
+def test_what_can_not_be_verified_says_why_and_what_can_be_done(run, tmp_path):
+    """Two memories in one wrapper: the layer in it alone is none that could be run in its place."""
+    model = DATA / "graph" / "tf1.15" / "two_memories" / "model.ckpt"
+    np.save(tmp_path / "x.npy", np.zeros((2, 5, 8), "f4"))
+    done = run("verify", model, "--input", tmp_path / "x.npy")
+    assert done.status == 2
+    assert "does not show how it runs these layers" in done.err
+    assert "`rnnprobe inspect` says why; `rnnprobe trace --engine original` records the graph's own loops" in done.err
+    said = " ".join(run("inspect", model).out.split())
+    assert "its mechanisms attend to different memories" in said

@@ -55,6 +55,12 @@ def many() -> Recording:
     return scattered(recording([layer("a", units=8)], [[1 + (31 * row) % 23 for row in range(32)]] * 6))
 
 
+def ragged() -> Recording:
+    """No shard is cut into chunks as the whole is, and none begins where a chunk of the whole does."""
+    random = np.random.default_rng(4)
+    return scattered(recording([layer("a", units=24)], [list(random.integers(1, 400, 3)) for _ in range(8)]))
+
+
 WAYS = {"merged": join.join, "presented": virtual.write}
 
 
@@ -71,6 +77,8 @@ WAYS = {"merged": join.join, "presented": virtual.write}
         (long, (1, 2, 3), {}),
         (long, (2,), {"compress": "gzip-1"}),
         (many, (2, 4), {}),
+        (ragged, (2, 6), {}),
+        (ragged, (2, 4, 6), {"compress": "lzf"}),
         (many, (2,), {"compress": "gzip-1"}),
     ],
 )
@@ -121,6 +129,29 @@ def test_chunks_of_padding_are_not_copied(tmp_path: Path):
         for block in blocks(what, arrays, 500):
             sink.write(block)
     assert target.stat().st_size < 1.05 * (tmp_path / "whole.h5").stat().st_size
+
+
+def test_little_is_held(tmp_path: Path, monkeypatch):
+    """Of an array a stretch at a time, whatever its length; each value is read once."""
+    what = recording([layer("a", units=24)], [[9000, 2000], [3], [7001]], record=["h"])
+    arrays = whole(what)
+    target = tmp_path / "t.h5"
+    parts = shards(target, what, arrays, (1, 2), 500)
+    taken: list[tuple[int, int]] = []
+    put = join.Slabs.put
+    monkeypatch.setattr(join, "_STRETCH", 100_000)
+
+    def counted(slabs: join.Slabs, piece: join.Piece) -> None:
+        if piece.key[1] == "h":
+            taken.append((piece.values.nbytes, piece.values.size))
+        put(slabs, piece)
+
+    monkeypatch.setattr(join.Slabs, "put", counted)
+    join.join(outputs.check(target), what, outputs.settings(), parts)
+    with h5py.File(target) as file:
+        np.testing.assert_array_equal(file["layers/a/h"][()], arrays["a"]["h"])
+    assert max(size for size, _ in taken) <= 256 << 10  # a chunk
+    assert sum(count for _, count in taken) <= 1.3 * 24 * (9000 + 2000 + 3 + 7001)
 
 
 def test_xarray_opens_what_is_presented(tmp_path: Path):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,50 @@ def test_threads_of_a_worker_that_ran_another_job(before, wanted, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", os)
     assert bool(threads.become(wanted)) == (before != wanted)
     assert os.environ.get(threads.VARIABLE) == before
+
+
+def begin(number: str) -> None:
+    """On a worker: TensorFlow has begun with so many threads."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = number
+    sys.modules["tensorflow"] = os
+
+
+def begun() -> bool:
+    return "tensorflow" in sys.modules
+
+
+@pytest.mark.parametrize("state", ["free", "busy", "without a nanny"])
+def test_a_worker_that_has_begun_with_other_threads(state, tmp_path, monkeypatch):
+    """It gets a new process where nobody needs the old one; else it is said what to do."""
+    from distributed import Client, LocalCluster
+
+    from rnnprobe.runs import cluster, threads
+
+    monkeypatch.setenv(threads.VARIABLE, "1")
+    order = cluster.Order(cluster.Job(DIGITS, None), (), tmp_path / "job", tmp_path, (), (), None)
+    monkeypatch.setattr(cluster, "_order", lambda ready, ledger: order)
+    ledger = type("Ledger", (), {"folder": tmp_path / "job", "todo": ()})()
+    with (
+        LocalCluster(n_workers=1, processes=state != "without a nanny", dashboard_address=None) as outside,
+        Client(outside) as client,
+        closing(cluster.Cluster(outside.scheduler_address)) as ours,
+    ):
+        if state == "without a nanny":
+            monkeypatch.setitem(sys.modules, "tensorflow", os)
+        else:
+            client.run(begin, "1")
+        held = client.submit(int, 5) if state == "busy" else None
+        assert held is None or held.result() == 5
+        with pytest.raises(BadInput) as refused:
+            list(ours.work(None, ledger, lambda steps: None))
+        assert list(client.run(begun).values()) == [state != "free"]
+        if state == "free":  # it goes on to what is wrong with the order
+            assert "has begun" not in refused.value.message
+        else:
+            assert "has begun to compute with TF_NUM_INTRAOP_THREADS 1; this trace wants it not set" in str(
+                refused.value
+            )
+            assert "restart_workers" in refused.value.hint
 
 
 def test_the_workers_of_a_machine_share_its_cores(monkeypatch):

@@ -168,6 +168,19 @@ def test_the_original_itself_is_not_cut(ids, run, tmp_path):
     assert "--resume goes with the rebuilt layers" in done.err
 
 
+@pytest.mark.parametrize("flag", [("--resume",), ("--scheduler", "local:1")])
+def test_figures_of_all_sequences_at_once(flag, ids, run, tmp_path):
+    """What they are reduced over is said as the user said it, and what to do."""
+    if flag[0] == "--scheduler":
+        pytest.importorskip("distributed")
+    line = ("trace", CHARACTERS, "--input", ids, "-o", tmp_path / "t.h5", "--reduce", "mean", *flag)
+    done = run(*line, "--over", "sequences")
+    assert done.status == 2
+    assert f"{flag[0]} does not go with --over sequences" in done.err
+    assert f"--over time has figures for each sequence; or leave {flag[0]} out" in done.err
+    assert not (tmp_path / "t.h5.parts").exists()
+
+
 def test_standard_input_can_not_be_read_again(tmp_path):
     line = [sys.executable, "-m", "rnnprobe", "trace", GRU, "--input", "-", "-o", tmp_path / "t.h5", "--resume"]
     done = subprocess.run(list(map(str, line)), input=DIGITS.read_bytes(), capture_output=True)

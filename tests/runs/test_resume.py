@@ -16,6 +16,7 @@ import pytest
 
 from rnnprobe import outputs
 from rnnprobe.errors import BadInput, CannotWrite
+from rnnprobe.outputs import atomic
 from rnnprobe.runs import parts, resume
 from rnnprobe.runs.ledger import Ledger
 
@@ -248,6 +249,32 @@ def test_too_little_room_is_said_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1, 1, 9, 9, 9000, 1, 1, 1, 1, 1)))
     with pytest.raises(CannotWrite, match="and the disk has 9,000 free"):
         written(tmp_path / "t.h5", Made(sequences(), stopping(0)))
+
+
+@pytest.mark.parametrize("merge", [True, False])
+@pytest.mark.parametrize("cut_by", [KeyboardInterrupt, SystemExit, CannotWrite])
+def test_cut_while_the_parts_are_put_together(merge, cut_by, tmp_path, monkeypatch):
+    """It is said that nothing is lost; the same command does the rest, and computes nothing."""
+    path = tmp_path / "t.h5"
+    said: list[str] = []
+
+    def name(*given, **options) -> None:
+        if given[1].name == "t.h5":
+            raise cut_by("now")
+        genuine(*given, **options)
+
+    genuine = atomic._name
+    monkeypatch.setattr(atomic, "_name", name)
+    with pytest.raises(cut_by):
+        resume.trace(Made(sequences()), outputs.check(path), JOB, merge=merge, say=said.extend)
+    where = f"are kept in {path}.parts: the same command makes the output of them"
+    assert said == [f"all 4 parts are done, and {where}"]
+    assert left(path) == ["t.h5.parts"]
+    monkeypatch.setattr(atomic, "_name", genuine)
+    assert written(path, Made(sequences(), stopping(0)), merge=merge) == [
+        f"4 of 4 parts were done before, in {path}.parts"
+    ]
+    assert_same(plain(tmp_path / "plain.h5", sequences()), path)
 
 
 # Processes that are ended ------------------------------------------------------------------------------------------

@@ -129,6 +129,8 @@ def _memory(layer: Layer, use: Use, names: Collection[str], network: Network) ->
         return ()
     if len(layer.context.sources) != 1 or len(use.memory) != 1:
         raise Unfed(
-            f"can't be run: what {layer.name} attends to is put together in the graph", path=network.checkpoint.path
+            f"can't be run: what {layer.name} attends to is put together in the graph",
+            path=network.checkpoint.path,
+            hint="`rnnprobe trace --engine original` records the graph's own loops",
         )
     return (Entry(layer.context.sources[0], use.memory[0], whole=True),)

@@ -62,6 +62,7 @@ def entering(
             raise BadInput(
                 f"what {layer.name} attends to is made in the graph, and is not taken from there",
                 path=network.checkpoint.path,
+                hint="`rnnprobe trace --engine original` records the graph's own loops",
             )
     ordered = [layer.name for layer in network.layers]
     batches = _at_placeholders(network, batches)
