@@ -77,7 +77,7 @@ def rnnprobe(case: Case) -> Callable[[], Any]:
         record = {layer.name: tuple(s.name for s in layer.cell.signals if s.kind in ("state", "gate"))}
         # As for a run of many such batches: compiled wherever that gains.
         compilation._WORTH = 0
-        ready = engine.Engine(network, record, cut=Compilation.of(network, batches))
+        ready = engine.Engine(network, record, compilation=Compilation.of(network, batches))
     return lambda: [block.signals for block in ready.over(batches)]
 
 

@@ -36,7 +36,7 @@ def trace(
     initial: Initial | None = None,
     carry: bool = False,
     outcomes: Sequence[Outcome] = (),
-    cut: Compilation | None = None,
+    compilation: Compilation | None = None,
     ordered: bool = False,
 ) -> Generator[Block]:
     """Runs every batch and yields what was recorded: as `Engine`, once.
@@ -44,10 +44,10 @@ def trace(
     Args:
         network, record, outcomes: as `Engine` takes them.
         batches, initial, carry, ordered: as `Engine.over` takes them.
-        cut: how the run is cut and compiled; None: as suits these batches (`rnnprobe.engine.compilation`).
+        compilation: how the run is cut and compiled; None: as suits these batches (`rnnprobe.engine.compilation`).
     """
-    cut = cut if cut is not None else Compilation.of(network, batches)
-    engine = Engine(network, record, outcomes=outcomes, cut=cut)
+    compilation = compilation if compilation is not None else Compilation.of(network, batches)
+    engine = Engine(network, record, outcomes=outcomes, compilation=compilation)
     return engine.over(batches, initial=initial, carry=carry, ordered=ordered)
 
 
@@ -58,7 +58,7 @@ class Engine:
         network: what runs from the inputs (`rnnprobe.recover.stacks.select`), as `extents` returned it.
         record: layer → signals; a layer that is not named runs where others need it, and is not recorded.
         outcomes: those of the model's outputs, as `extents` returned them, that a block at the end of each batch holds.
-        cut: how the run is cut and compiled.
+        compilation: how the run is cut and compiled.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Engine:
         record: Mapping[str, Sequence[str]],
         *,
         outcomes: Sequence[Outcome] = (),
-        cut: Compilation,
+        compilation: Compilation,
     ) -> None:
         self._record, self._outcomes = record, outcomes
         self._dtype = stacks.compute_dtype(network.layers)
@@ -75,7 +75,7 @@ class Engine:
         self._source = Source(network, self._dtype)
         self._work = [
             [
-                Running.of(stage, record, self._dtype, cut)
+                Running.of(stage, record, self._dtype, compilation)
                 if isinstance(stage, Pass)
                 else Operation(stage, network, self._dtype)
                 for stage in together

@@ -29,19 +29,25 @@ class Running:
         run: what `compile_pass` made of them.
         record: layer → the signals to record.
         dtype: that it computes with.
-        cut: how it is cut.
+        compilation: how it is cut and compiled.
     """
 
     work: Pass
     run: CompiledPass
     record: Mapping[str, Sequence[str]]
     dtype: str
-    cut: Compilation
+    compilation: Compilation
 
     @classmethod
-    def of(cls, work: Pass, record: Mapping[str, Sequence[str]], dtype: str, cut: Compilation) -> Running:
+    def of(cls, work: Pass, record: Mapping[str, Sequence[str]], dtype: str, compilation: Compilation) -> Running:
         """A pass, compiled."""
-        return cls(work, compile_pass(work.layers, record, work.kept, dtype, fused=cut.fused), record, dtype, cut)
+        return cls(
+            work,
+            compile_pass(work.layers, record, work.kept, dtype, fused=compilation.fused),
+            record,
+            dtype,
+            compilation,
+        )
 
     def over(self, batch: Batch, values: Values, begin: States) -> Generator[Block]:
         """One batch, a block at a time, from the end where the pass runs backward.
@@ -63,8 +69,10 @@ class Running:
         for name, spool in spools.items():
             values.keep(name, spool)
         steps = int(lengths.max(initial=0))
-        rows = self.cut.rows if self.cut.fused else len(lengths)
-        stretch = block_steps(self.work, self.record, rows, np.dtype(self.dtype).itemsize, self.cut.longest or steps)
+        rows = self.compilation.rows if self.compilation.fused else len(lengths)
+        stretch = block_steps(
+            self.work, self.record, rows, np.dtype(self.dtype).itemsize, self.compilation.longest or steps
+        )
         starts = list(range(0, steps, stretch)) or [0]
         shown = {layer.name: _Shown(layer.feed.mask, len(lengths)) for layer in layers}
         states: States = {layer.name: filled_rows(begin[layer.name], rows) for layer in layers}
@@ -72,12 +80,14 @@ class Running:
             layer.name: _memory(layer, values, self.dtype, rows) for layer in layers if layer.context is not None
         }
         # What is compiled is so for a whole batch: with flags or without.
-        ragged = self.cut.fused and (bool((lengths < steps).any()) or any(one.feed.mask is not None for one in layers))
+        ragged = self.compilation.fused and (
+            bool((lengths < steps).any()) or any(one.feed.mask is not None for one in layers)
+        )
         for number, start in enumerate(reversed(starts) if backward else starts):
             stop = min(start + stretch, steps)
             inside = np.arange(start, stop)[:, None] < lengths[None, :]
             valid = _valid(layers, values, inside, start, stop)
-            size = filled_steps(stop - start, stretch) if self.cut.fused else max(stop - start, 1)
+            size = filled_steps(stop - start, stretch) if self.compilation.fused else max(stop - start, 1)
             signals, states = self._block(values, valid, shown, states, memories, start, (size, rows), ragged=ragged)
             for name, spool in spools.items():
                 spool.write(start, signals[name].pop(OUTPUT))

@@ -69,8 +69,8 @@ class Run:
         """What runs the rebuilt layers, cut and compiled as suits all batches."""
         from rnnprobe import engine
 
-        cut = engine.Compilation.of(self.network, self.batches)
-        return engine.Engine(self.network, record, outcomes=self.outcomes, cut=cut)
+        compilation = engine.Compilation.of(self.network, self.batches)
+        return engine.Engine(self.network, record, outcomes=self.outcomes, compilation=compilation)
 
     def blocks(
         self,

@@ -36,7 +36,7 @@ def test_every_mathematics_compiled(cell):
     made = layer(cell)
     x, lengths = floats(3, 7, *shape(made)), [7, 3, 0]
     expected, final = replay(made, x, lengths)
-    ((joined, _, last),) = run(network(made), batch(x, lengths), cut=FUSED)
+    ((joined, _, last),) = run(network(made), batch(x, lengths), compilation=FUSED)
     off = 2e-5 if cell.space else 2e-6  # a convolution sums up to 135 products, in another order
     for name, array in expected.items():
         np.testing.assert_allclose(joined["layer"][name], array, rtol=2e-6, atol=off, err_msg=name)
@@ -64,7 +64,7 @@ def test_compiled_blocks_give_what_others_give(monkeypatch, direction, lengths):
     x[0, 4:6] = x[2, 19] = -1
     plain = run(net, batch(x, lengths))
     monkeypatch.setattr(passes, "_MOST_STEPS", 7)
-    fused = run(net, batch(x, lengths), cut=FUSED)
+    fused = run(net, batch(x, lengths), compilation=FUSED)
     for (ours, begin, last), (theirs, other_begin, other_last) in zip(fused, plain, strict=True):
         for name in ("below", "above"):
             for signal, array in theirs[name].items():
@@ -79,11 +79,11 @@ def test_batches_at_once_and_parts_of_the_input_give_the_same_bits(monkeypatch, 
     made = layer(LSTM, optional=False)
     batches = [batch(floats(rows, 9, 3), [9, *range(rows - 1)], start) for start, rows in ((0, 3), (3, 4), (7, 2))]
     whole = Compilation.of(network(made), batches)
-    cut = replace(whole, fused=fused)
-    one_by_one = run(network(made), *batches, cut=cut, ordered=True)
+    compilation = replace(whole, fused=fused)
+    one_by_one = run(network(made), *batches, compilation=compilation, ordered=True)
     monkeypatch.setattr(engine, "most_at_once", lambda: 3)
-    at_once = run(network(made), *batches, cut=cut)
-    apart = [run(network(made), one, cut=cut)[0] for one in batches]
+    at_once = run(network(made), *batches, compilation=compilation)
+    apart = [run(network(made), one, compilation=compilation)[0] for one in batches]
     for others in (at_once, apart):
         for (ours, _, last), (theirs, _, other_last) in zip(others, one_by_one, strict=True):
             for signal, array in theirs["layer"].items():
@@ -96,8 +96,8 @@ def test_both_directions_of_one_batch_at_once(monkeypatch):
     monkeypatch.setattr(engine, "most_at_once", lambda: 2)
     forward, backward = layer(GRU, "fw"), reads(layer(GRU, "bw", seed=4), "input", direction="backward")
     x = floats(2, 9, 3)
-    for cut in (Compilation(), Compilation(fused=True, rows=2)):
-        ((joined, _, _),) = run(network(forward, backward), batch(x, [9, 4]), cut=cut, ordered=True)
+    for how in (Compilation(), Compilation(fused=True, rows=2)):
+        ((joined, _, _),) = run(network(forward, backward), batch(x, [9, 4]), compilation=how, ordered=True)
         for made in (forward, backward):
             expected = replay(made, x, [9, 4])[0]
             for signal, array in expected.items():
