@@ -25,11 +25,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-import rnnprobe
-from rnnprobe import engine, inputs, outputs
-from rnnprobe.recover import stacks
-from rnnprobe.types import Recording
-
 FEATURES = 2
 GOAL = 1.1
 
@@ -63,6 +58,12 @@ def _peak(command: list[str]) -> float:
 
 def stretches(weights: Path, x: Path, output: Path, size: int) -> list[float]:
     """The seconds of a step in each stretch of so many steps."""
+    # Not in the process that starts the command whose peak is measured.
+    import rnnprobe
+    from rnnprobe import engine, inputs, outputs
+    from rnnprobe.recover import stacks
+    from rnnprobe.types import Recording
+
     network = rnnprobe.open(weights)
     batches = inputs.read(x, stacks.entries(network), say=print)
     network = engine.extents(network, batches).network

@@ -44,9 +44,9 @@ def abreast(work: Sequence[Callable[[], Generator[Item]]], at_once: int) -> Gene
             yield from begin()
         return
     with ExitStack() as ends:
-        running: list[_Running[Item]] = []
+        running: list[_Thread[Item]] = []
         for first in range(threads):
-            running.append(_Running(work[first::threads]))
+            running.append(_Thread(work[first::threads]))
             ends.callback(running[-1].end)
         for one in running:
             ends.callback(one.stop)  # all of them, before the first is waited for
@@ -58,7 +58,7 @@ def abreast(work: Sequence[Callable[[], Generator[Item]]], at_once: int) -> Gene
                     running.remove(one)
 
 
-class _Running(Generic[Item]):
+class _Thread(Generic[Item]):
     """Iterators one after the other that run ahead in a thread.
 
     Args:

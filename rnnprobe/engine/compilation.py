@@ -8,13 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnprobe.cells.layers import wide
-from rnnprobe.types import Array, Batch, Network
+from rnnprobe.types import Array, Batch, Layer, Network
 
 _WORTH = 20_000
 """Steps of loops that have to come before compiling pays: it takes 0.2 to 1 s, and saves 20 to 50 µs a step."""
 
 _MANY = 16
 """Sequences from which on, in wide layers, TensorFlow's own products are faster than XLA's."""
+
+_FEW = 8
+"""Rows below which the input's share of the products is computed for all steps of a block at once, whatever its size:
+as many rows make a product of matrices that is as fast as the large one."""
+
+_NARROW = 2
+"""Units for each feature of the input from which on, with enough rows, that share is computed in the loop: the sums of
+the gates need not pass through memory, and the bias is added where the gates are computed."""
 
 _SHRINK = 4
 """A block that is not full is filled up to the whole, a quarter or a sixteenth … of the steps of a full one: each of
@@ -49,6 +57,11 @@ class Compilation:
         gains = flat and not (wide(network.layers) and rows >= _MANY)
         longest = max((batch.steps for batch in batches), default=0)
         return cls(loops >= _WORTH and gains, rows, longest)
+
+
+def projects_in_loop(layer: Layer, rows: int) -> bool:
+    """Whether a compiled loop computes the input's share of the products step by step."""
+    return rows >= _FEW and _NARROW * layer.input_size <= layer.units
 
 
 def filled_steps(count: int, stretch: int) -> int:

@@ -7,12 +7,14 @@ gates come out beside h, at every step.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from threading import Lock
 from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from rnnprobe.cells.layers import handed_on, signal_shapes
 from rnnprobe.cells.slices import assemble
+from rnnprobe.engine.compilation import projects_in_loop
 from rnnprobe.engine.namespace import TensorFlow
 from rnnprobe.types import Layer
 
@@ -25,15 +27,6 @@ Recorded: TypeAlias = dict[str, dict[str, Any]]
 OUTPUT = "output"
 """What a layer passes on, `[time, batch, *shape]`: what its cell emits, in the layer's data format; with a residual
 connection that and the layer's input."""
-
-_FEW = 8
-"""Rows below which the input's share of the products is computed for all steps of a block at once, whatever its size:
-as many rows make a product of matrices that is as fast as the large one."""
-
-_NARROW = 2
-"""Units for each feature of the input from which on, with enough rows, that share is computed in the loop: the sums of
-the gates need not pass through memory, and the bias is added where the gates are computed."""
-
 
 CompiledPass: TypeAlias = Callable[
     [Mapping[str, Any], Any, Mapping[str, Any], Mapping[str, Any], States, Mapping[str, Any]], tuple[Recorded, States]
@@ -54,8 +47,8 @@ def compile_pass(
         fused: XLA compiles it, once for each shape of what it is given: operations become a few loops over memory.
 
     Returns:
-        `run(inputs, steps, valid, shown, states, memories)`: `inputs` maps the names of what is not in this pass to
-        `[time, batch, *shape]`, of which `steps` (an int32 scalar) are run; what is recorded of others means nothing;
+        `run(inputs, count, valid, shown, states, memories)`: `inputs` maps the names of what is not in this pass to
+        `[time, batch, *shape]`, of which `count` (an int32 scalar) are run; what is recorded of others means nothing;
         `valid` maps each layer to `[time, batch]` bool, or to None where every step is valid;
         `shown` likewise, False where the layer passes on zeros; `states` are those before the block;
         `memories` maps a layer that attends to what its cell's `attend` takes. Time runs as the layers run: a backward
@@ -100,11 +93,13 @@ class _Fused:
     """A function that XLA compiles for each combination of shapes, and that is found again by them.
 
     What `tf.function` does to find it takes as long as several steps, and holds Python's lock, for which other batches
-    wait.
+    wait. Batches that run at once share what is compiled: the first of them traces it, and XLA compiles it for the
+    first that calls it while the others wait.
     """
 
     def __init__(self, run: CompiledPass) -> None:
         self._run = run
+        self._lock = Lock()
         self._known: dict[tuple[tuple[int, ...] | None, ...], Any] = {}
 
     def __call__(self, *args: Any) -> tuple[Recorded, States]:
@@ -112,8 +107,9 @@ class _Fused:
         flat = tf.nest.flatten(args)
         shapes = tuple(None if one is None else tuple(one.shape) for one in flat)
         tensors = [tf.convert_to_tensor(one) for one in flat if one is not None]
-        if shapes not in self._known:
-            self._known[shapes] = self._compiled(args, tensors)
+        with self._lock:
+            if shapes not in self._known:
+                self._known[shapes] = self._compiled(args, tensors)
         return self._known[shapes](*tensors)  # type: ignore[no-any-return]
 
     def _compiled(self, args: Any, tensors: Sequence[Any]) -> Any:
@@ -169,7 +165,7 @@ def _run_layer(
     cell, options = layer.cell, layer.settings
     shapes = signal_shapes(layer)
     steps, batch = tf.shape(x)[0], x.shape[1]
-    inside = fused and batch >= _FEW and _NARROW * layer.input_size <= layer.units
+    inside = fused and projects_in_loop(layer, batch)
     z = x if inside else cell.project(TensorFlow, w, x, options)
     arrays = {
         name: tf.TensorArray(x.dtype, size=steps, element_shape=[batch, *shapes[name]], clear_after_read=False)

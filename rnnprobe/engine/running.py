@@ -80,15 +80,16 @@ class Running:
             layer.name: _memory(layer, values, self.dtype, rows) for layer in layers if layer.context is not None
         }
         # What is compiled is so for a whole batch: with flags or without.
-        ragged = self.compilation.fused and (
+        flagged = self.compilation.fused and (
             bool((lengths < steps).any()) or any(one.feed.mask is not None for one in layers)
         )
         for number, start in enumerate(reversed(starts) if backward else starts):
             stop = min(start + stretch, steps)
             inside = np.arange(start, stop)[:, None] < lengths[None, :]
             valid = _valid(layers, values, inside, start, stop)
+            # The loop has what the first step reads before it asks whether there is one.
             size = filled_steps(stop - start, stretch) if self.compilation.fused else max(stop - start, 1)
-            signals, states = self._block(values, valid, shown, states, memories, start, (size, rows), ragged=ragged)
+            signals, states = self._block(values, valid, shown, states, memories, start, (size, rows), flagged=flagged)
             for name, spool in spools.items():
                 spool.write(start, signals[name].pop(OUTPUT))
             final = self._final(states, len(lengths), values) if number == len(starts) - 1 else {}
@@ -110,7 +111,7 @@ class Running:
         start: int,
         size: tuple[int, int],
         *,
-        ragged: bool,
+        flagged: bool,
     ) -> tuple[dict[str, dict[str, Array]], States]:
         """The steps from `start` on that `valid` `[time, batch]` speaks of, filled up to `size` steps and rows.
 
@@ -120,7 +121,7 @@ class Running:
         turn = slice(None, None, -1 if self.work.direction == "backward" else 1)
         count, batch = next(iter(valid.values())).shape
         seen = {name: shown[name].over(part[turn]) for name, part in valid.items()}
-        flagged = ragged or not all(part.all() for part in valid.values())
+        flagged = flagged or not all(part.all() for part in valid.values())
         recorded, after = self.run(
             {name: filled(values.sequences[name].read(start, start + count)[turn], *size) for name in self.work.reads},
             np.int32(count),

@@ -111,8 +111,8 @@ class Cell:
         order: the gates in the order in which the equations split a part; each group is an array of its own.
         signals: what `step` returns, states first; `h`, what the cell emits, is among them.
         options: what the weights can't say.
-        project: `project(xp, w, x, options)`: what needs no recurrence, for all steps at once. `x` is
-            `[..., input_size]`; returns `[..., k]`.
+        project: `project(xp, w, x, options)`: what needs no recurrence, for many steps at once or for one.
+            `x` is `[..., input_size]`; returns `[..., k]`.
         space: of a convolutional cell, `space(shape, sizes, options)`: the extent of its states in space for input
             steps of this shape; else None.
         relations: pairs of formulas that are equal besides those of the shapes: `("units", "groups * group_units")`.
