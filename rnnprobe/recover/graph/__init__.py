@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rnnprobe.recover.graph.cell import Reader
+from rnnprobe.recover.graph.findings import Findings, read
 from rnnprobe.recover.graph.masks import holding, skipping
 from rnnprobe.recover.graph.places import uses
 from rnnprobe.recover.graph.placing import placed
-from rnnprobe.recover.graph.reading import Reading, read
 from rnnprobe.recover.graph.spots import Spot, downstream, initial_names, outside_names, tables
 from rnnprobe.recover.graph.starts import started
 from rnnprobe.recover.graph.unnamed import unclaimed
@@ -33,40 +33,40 @@ def refine(network: Network) -> Network:
     Args:
         network: what names and shapes gave; `network.checkpoint.graph` is a MetaGraphDef or GraphDef.
     """
-    reading = read(network)
-    layers, feeds_notes = _layers(reading)
+    findings = read(network)
+    layers, feeds_notes = _layers(findings)
     fed = {source for layer in layers for source in layer.feed.sources}
-    confirmed = {reading.layers[number].scope for number in reading.layers if reading.owners[number].layer is None}
-    places = {name: _uses(reading, spot) for name, spot in zip(_names(reading), reading.spots, strict=True)}
+    confirmed = {findings.layers[number].scope for number in findings.layers if findings.owners[number].layer is None}
+    places = {name: _uses(findings, spot) for name, spot in zip(_names(findings), findings.spots, strict=True)}
     return replace(
         network,
-        layers=_sorted(started(layers, places, reading.view)),
-        embeddings=_embeddings(reading, layers, fed),
-        candidates=_candidates(reading, layers),
-        notes=(*network.notes, *_notes(reading, confirmed), *feeds_notes),
+        layers=_sorted(started(layers, places, findings.view)),
+        embeddings=_embeddings(findings, layers, fed),
+        candidates=_candidates(findings, layers),
+        notes=(*network.notes, *_notes(findings, confirmed), *feeds_notes),
         places=places,
     )
 
 
-def _uses(reading: Reading, spot: Spot) -> tuple[Use, ...]:
+def _uses(findings: Findings, spot: Spot) -> tuple[Use, ...]:
     """The uses that the graph makes of the layer at a spot."""
-    found = uses(spot.runs, reading.runs, reading.feeds, reading.memories, reading.applications, reading.uses)
-    apps, every = reading.applications, reading.runs
+    found = uses(spot.runs, findings.runs, findings.feeds, findings.memories, findings.applications, findings.uses)
+    apps, every = findings.applications, findings.runs
     return tuple(
-        holding(reading.view, use, [apps[number] for number in every[use.number].steps])
-        if use.number in reading.masks
+        holding(findings.view, use, [apps[number] for number in every[use.number].steps])
+        if use.number in findings.masks
         else use
         for use in found
     )
 
 
-def _candidates(reading: Reading, layers: Sequence[Layer]) -> tuple[Candidate, ...]:
+def _candidates(findings: Findings, layers: Sequence[Layer]) -> tuple[Candidate, ...]:
     """Those that no layer accounts for, and constants of a frozen graph that only its loops show to be recurrent."""
-    network = reading.network
+    network = findings.network
     left = tuple(candidate for candidate in network.candidates if not _within(candidate.scope, layers))
     claimed = {tensor.name for layer in layers for tensor in layer.weights.values()}
     claimed |= {name for name in network.checkpoint.tensors if any(name.startswith(f"{c.scope}/") for c in left)}
-    return left + tuple(unclaimed(Reader(reading.view, reading.variables), network.checkpoint.tensors, claimed))
+    return left + tuple(unclaimed(Reader(findings.view, findings.variables), network.checkpoint.tensors, claimed))
 
 
 def _within(scope: str, layers: Iterable[Layer]) -> bool:
@@ -77,36 +77,36 @@ def _within(scope: str, layers: Iterable[Layer]) -> bool:
 # Layers --------------------------------------------------------------------------------------------------------------
 
 
-def _layers(reading: Reading) -> tuple[list[Layer], list[str]]:
+def _layers(findings: Findings) -> tuple[list[Layer], list[str]]:
     """The layers, those of an owner together, and notes on what was not understood."""
     notes: list[str] = []
-    names = _names(reading)
-    inner = downstream(reading.view, reading.applications)
-    outside = outside_names(reading.spots, names, reading.view, inner)
-    looked_up, _ = tables(reading.spots, names)
-    named = {root: outside[k] for k, spot in enumerate(reading.spots) for root in spot.roots}
-    for k, spot in enumerate(reading.spots):
+    names = _names(findings)
+    inner = downstream(findings.view, findings.applications)
+    outside = outside_names(findings.spots, names, findings.view, inner)
+    looked_up, _ = tables(findings.spots, names)
+    named = {root: outside[k] for k, spot in enumerate(findings.spots) for root in spot.roots}
+    for k, spot in enumerate(findings.spots):
         named |= {one: table for ids, table in zip(spot.ids, looked_up[k], strict=True) for one in ids}
     found: list[Layer] = []
-    for number, layer in reading.layers.items():
-        own = [k for k, spot in enumerate(reading.spots) if spot.owner == number]
+    for number, layer in findings.layers.items():
+        own = [k for k, spot in enumerate(findings.spots) if spot.owner == number]
         if not own:
-            used = any(app.owner == number for app in reading.applications)
+            used = any(app.owner == number for app in findings.applications)
             way = "does not carry its states on as the cell does" if used else "does not show how it is used"
-            if layer.scope in reading.untried:
+            if layer.scope in findings.untried:
                 way = "shows its use in no form that is known, and is too large to look for it by numbers"
             notes.append(f"{layer.name}: the graph {way}; it is left as it was")
             found.append(layer)
         for k in own:
-            here = placed(reading, k, names, outside[k], looked_up[k], notes)
-            masks = [reading.masks[run] for run in reading.spots[k].runs if run in reading.masks]
-            found.append(skipping(here, reading.spots[k].backward, masks, named, notes))
+            here = placed(findings, k, names, outside[k], looked_up[k], notes)
+            masks = [findings.masks[run] for run in findings.spots[k].runs if run in findings.masks]
+            found.append(skipping(here, findings.spots[k].backward, masks, named, notes))
     # The graph may have shown that a layer's cell is another.
-    read = {id(reading.owners[number].layer) for number in reading.layers}
-    found += [layer for layer in reading.network.layers if id(layer) not in read]
+    read = {id(findings.owners[number].layer) for number in findings.layers}
+    found += [layer for layer in findings.network.layers if id(layer) not in read]
     # An assumed feed may name a layer that has become several.
     present = {layer.name for layer in found}
-    first = {layer.name: names[k] for k, layer in _first_spots(reading).items()}
+    first = {layer.name: names[k] for k, layer in _first_spots(findings).items()}
     return [
         replace(layer, feed=replace(layer.feed, sources=tuple(_present(s, present, first) for s in layer.feed.sources)))
         for layer in found
@@ -117,28 +117,28 @@ def _present(source: str, present: set[str], first: dict[str, str]) -> str:
     return source if source in present else first.get(source, source)
 
 
-def _first_spots(reading: Reading) -> dict[int, Layer]:
+def _first_spots(findings: Findings) -> dict[int, Layer]:
     found: dict[int, Layer] = {}
     seen = set()
-    for k, spot in enumerate(reading.spots):
+    for k, spot in enumerate(findings.spots):
         if spot.owner not in seen:
             seen.add(spot.owner)
-            found[k] = reading.layers[spot.owner]
+            found[k] = findings.layers[spot.owner]
     return found
 
 
-def _names(reading: Reading) -> list[str]:
+def _names(findings: Findings) -> list[str]:
     """A name for each spot: the layer's own, with direction and position where its weights serve several."""
-    names = [reading.layers[spot.owner].name for spot in reading.spots]
-    taken = {layer.name for layer in reading.network.layers}
-    for number, layer in reading.layers.items():
-        own = [k for k, spot in enumerate(reading.spots) if spot.owner == number]
+    names = [findings.layers[spot.owner].name for spot in findings.spots]
+    taken = {layer.name for layer in findings.network.layers}
+    for number, layer in findings.layers.items():
+        own = [k for k, spot in enumerate(findings.spots) if spot.owner == number]
         if len(own) < 2:
             continue
-        turned = {reading.spots[k].backward for k in own} == {True, False}
+        turned = {findings.spots[k].backward for k in own} == {True, False}
         for backward in (False, True, None):
-            here = [k for k in own if reading.spots[k].backward is backward]
-            here.sort(key=lambda k: reading.spots[k].depth)
+            here = [k for k in own if findings.spots[k].backward is backward]
+            here.sort(key=lambda k: findings.spots[k].depth)
             base = _turned(layer.name, backward) if turned else layer.name
             for place, k in enumerate(here):
                 name = base if turned and len(here) == 1 else f"{base}#{place}"
@@ -178,13 +178,13 @@ def _read_by(layer: Layer) -> tuple[str, ...]:
     return tuple(source for feed in layer.feeds for source in feed.sources)
 
 
-def _embeddings(reading: Reading, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:
+def _embeddings(findings: Findings, layers: Sequence[Layer], fed: set[str]) -> tuple[Embedding, ...]:
     """The tables that feed a layer, those that the graph shows there with that evidence."""
-    network = reading.network
-    called, ids = tables(reading.spots, _names(reading))
+    network = findings.network
+    called, ids = tables(findings.spots, _names(findings))
     stored = {
         name: network.checkpoint.tensors[str(part.source)]
-        for spot, own in zip(reading.spots, called, strict=True)
+        for spot, own in zip(findings.spots, called, strict=True)
         for part, name in zip(spot.parts, own, strict=True)
         if name and str(part.source) in network.checkpoint.tensors
     }
@@ -199,15 +199,17 @@ def _source_of(table: str, ids: Mapping[str, str], shown: Collection[str]) -> st
     return "" if first == table else first
 
 
-def _notes(reading: Reading, confirmed: Iterable[str]) -> list[str]:
+def _notes(findings: Findings, confirmed: Iterable[str]) -> list[str]:
     notes = [f"the graph shows that {scope} is a recurrent cell" for scope in sorted(confirmed)]
-    for number, layer in reading.layers.items():
-        kinds = sorted({app.kind for app in reading.applications if app.owner == number and app.kind})
+    for number, layer in findings.layers.items():
+        kinds = sorted({app.kind for app in findings.applications if app.owner == number and app.kind})
         notes += [f"{layer.name}: the graph computes it with the op {kind}" for kind in kinds]
-        starts = initial_names((run for run in reading.runs if run.owner == number), reading.variables)
+        starts = initial_names((run for run in findings.runs if run.owner == number), findings.variables)
         notes += [f"{layer.name}: its h starts from the stored {name}" for name in starts]
-    if reading.dropped:
+    if findings.dropped:
         notes.append("the graph applies dropout; it is left out, as at inference")
-    if reading.view.unread:
-        notes.append(f"{len(reading.view.unread)} functions of the graph were not read, {reading.view.unread[0]} first")
+    if findings.view.unread:
+        notes.append(
+            f"{len(findings.view.unread)} functions of the graph were not read, {findings.view.unread[0]} first"
+        )
     return notes
