@@ -19,17 +19,26 @@ _INPUTS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Const", "F
 
 
 def placed(
-    findings: Findings, k: int, names: Sequence[str], outside: str, looked_up: Sequence[str], notes: list[str]
-) -> Layer:
-    """The layer at a spot, which reads what is `outside`, or rows of the tables that are called `looked_up`."""
+    findings: Findings, k: int, *, names: Sequence[str], outside: str, looked_up: Sequence[str]
+) -> tuple[Layer, list[str]]:
+    """The layer at a spot, and notes on what was not understood of it.
+
+    Args:
+        findings: what the graph shows.
+        k: the number of the spot.
+        names: what to call the layer at each spot.
+        outside: what to call that which enters from outside.
+        looked_up: for each part that enters, what to call the table whose rows it is, or an empty name.
+    """
     spot = findings.spots[k]
     layer = replace(findings.layers[spot.owner], name=names[k])
-    layer = replace(layer, options=_options(findings, layer, spot, notes))
+    options, notes = _options(findings, layer, spot)
+    layer = replace(layer, options=options)
     if layer.context is not None:
         layer = replace(layer, context=_context(findings, spot, layer.context, layer.sizes["memory_size"], names))
     if spot.backward is None:
         notes.append(f"{layer.name}: its inputs run in different directions; the direction is left as it was")
-        return layer
+        return layer, notes
     sources = [_source(findings, part, names, table) for part, table in zip(spot.parts, looked_up, strict=True)]
     widths = [width for _, width in sources]
     if sources and sum(widths) == layer.input_size and all(widths):
@@ -49,7 +58,7 @@ def placed(
             seen = ", ".join(_computed(findings, part) for part in spot.parts)
             notes.append(f"{layer.name}: what enters it is computed by other parts of the graph ({seen})")
         feed = Feed((outside,), evidence="graph")
-    return replace(layer, direction="backward" if spot.backward else "forward", feed=feed)
+    return replace(layer, direction="backward" if spot.backward else "forward", feed=feed), notes
 
 
 def _context(findings: Findings, spot: Spot, assumed: Feed, size: int, names: Sequence[str]) -> Feed:
@@ -102,17 +111,16 @@ def _computed(findings: Findings, part: Part) -> str:
     return f"{node.op} {node.name}"
 
 
-def _options(findings: Findings, layer: Layer, spot: Spot, notes: list[str]) -> dict[str, Value]:
-    """The layer's options with what the graph says of them."""
+def _options(findings: Findings, layer: Layer, spot: Spot) -> tuple[dict[str, Value], list[str]]:
+    """The layer's options with what the graph says of them, and notes on where it contradicts itself or the cell."""
     uses = [number for k in spot.runs for number in findings.runs[k].steps]
     problems = sorted({findings.applications[number].problem for number in uses} - {""})
     if problems:
-        notes.append(f"{layer.name}: {'; '.join(problems)}: its options are not taken from the graph")
-        return dict(layer.options)
+        return dict(layer.options), [f"{layer.name}: {'; '.join(problems)}: its options are not taken from the graph"]
     # Where the uses differ, those without dropout come last, and the last is taken.
     uses.sort(key=lambda number: _plain(findings, findings.applications[number]))
     read = [{**findings.applications[k].options, "residual": k in findings.residual} for k in uses]
-    options = dict(layer.options)
+    options, notes = dict(layer.options), []
     for name, value in layer.options.items():
         values = [found[name] for found in read if name in found]
         if not values:
@@ -123,7 +131,7 @@ def _options(findings: Findings, layer: Layer, spot: Spot, notes: list[str]) -> 
             options[name] = Value(values[-1], "graph")
         elif values[-1] != value.value:
             notes.append(f"{layer.name}: the graph has {values[-1]} as {name}, the cell {value.value}")
-    return options
+    return options, notes
 
 
 def _plain(findings: Findings, app: Application) -> bool:
