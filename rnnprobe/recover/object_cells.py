@@ -32,7 +32,10 @@ class Finder:
         era: what the release that wrote it took for granted.
         tensors: every weight by its attributes, joined by slashes; called so as well.
         stored: the same by the same, as stored.
+        layers: those found so far, whose feeds are yet to be told.
+        candidates: what may be a cell, and why it is no layer.
         claimed: the keys of those that a layer holds.
+        assumed: some layer came without a configuration, and has the options of its release.
     """
 
     objects: Objects

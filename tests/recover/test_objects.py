@@ -14,7 +14,7 @@ import pytest
 import rnnprobe
 from rnnprobe.errors import BadInput
 from rnnprobe.formats import read
-from rnnprobe.recover import objects
+from rnnprobe.recover import object_feeds, objects
 from rnnprobe.types import Value
 
 from ..conftest import DATA
@@ -49,6 +49,15 @@ def test_a_model_with_code_of_its_own():
         trace = rnnprobe.trace(network, expected[x], layers=[layers])
         for name, recorded in trace.layers.items():
             assert agrees(recorded.signals["h"], expected[f"h/{name}"]), name
+
+
+def test_a_list_is_a_chain_whatever_it_is_called():
+    """A table as wide as what the second layer takes is no feed of it, though the first's name begins as inputs do."""
+    network = rnnprobe.open(OBJECTS / "subclassed")
+    first, second = (replace(network[f"stack/{k}"], name=f"inputs/{k}") for k in range(2))
+    assert [table.table.shape[1] for table in network.embeddings] == [second.input_size]
+    wired = object_feeds.wired((first, second), network.embeddings)
+    assert [layer.feed.sources for layer in wired] == [("input",), ("inputs/0",)]
 
 
 def test_a_saved_model_whose_objects_tell_their_configurations():
