@@ -138,7 +138,7 @@ def found(request, read, monkeypatch) -> Network:
     """What is recovered with the registry in both orders: of two cells each is the first once."""
     if request.param == "first to last":
         return read.network
-    for module in ("names", "objects"):
+    for module in ("names", "object_cells"):
         monkeypatch.setattr(importlib.import_module(f"rnnprobe.recover.{module}"), "CELLS", CELLS[::-1])
     return recover.network(read.checkpoint)
 
