@@ -18,6 +18,8 @@ from rnnprobe.types import Candidate, Cell, Direction, Feed, Layer, Objects, Ten
 
 _COUNTER = re.compile(r"_\d+$")
 _CELLS = re.compile(r"(?:^|.*[/_])cells?(?:[-/_]\w+)?$")
+# From the layer that runs a cell to the cell: in stacks of Keras's and TensorFlow 1's, and in wrappers of cells.
+_RUN = re.compile(r"(?:/cell(?:-\d+)?|/cell/cells/\d+)+$")
 
 
 @dataclass(slots=True)
@@ -30,7 +32,10 @@ class Finder:
         era: what the release that wrote it took for granted.
         tensors: every weight by its attributes, joined by slashes; called so as well.
         stored: the same by the same, as stored.
+        layers: those found so far, whose feeds are yet to be told.
+        candidates: what may be a cell, and why it is no layer.
         claimed: the keys of those that a layer holds.
+        assumed: some layer came without a configuration, and has the options of its release.
     """
 
     objects: Objects
@@ -104,14 +109,12 @@ class Finder:
         self, scope: str, cell: Cell, weights: Mapping[str, Tensor], sizes: Mapping[str, int]
     ) -> Layer | Candidate:
         name = _name(scope)
-        direction: Direction = "backward" if "backward_layer" in scope.split("/") else "forward"
+        direction = self._direction(scope)
         held = CellWeights(scope, {t.name.removeprefix(f"{scope}/"): t for t in weights.values()})
-        config, back = self._config(scope)
+        config = self._config(scope)
         other = others.of_class(config) if config is not None else None
         if cell.framework != "keras" and (other is None or other.cell is not cell):
             return Layer(name, scope, cell, weights, sizes, defaults(cell), direction)
-        if back != (direction == "backward") and config is not None:
-            direction = "backward" if back else "forward"
         if config is None:
             self.assumed = True
             return Layer(name, scope, cell, weights, sizes, defaults(cell, assumed(cell, held, self.era)), direction)
@@ -120,17 +123,21 @@ class Finder:
             return Candidate(scope, fitting, f"it is a {config.class_name}, a class of its own")
         return configured(name, config.class_name, config.config, held, self.era, direction, Feed(), other)
 
-    def _config(self, scope: str) -> tuple[LayerConfig | None, bool]:
-        """The configuration of a cell, or of the layer around it, and whether the layer runs backward."""
+    def _config(self, scope: str) -> LayerConfig | None:
+        """The configuration of a cell, or of the layer around it, where either says what the cell is."""
         around = scope.partition("/cell/cells/")[0].removesuffix("/cell")
-        found = [
-            layer_config(dict(self.objects.configs[path]), f"the object {path}")
-            for path in dict.fromkeys((scope, around))
-            if path in self.objects.configs
-        ]
-        back = any(config.config.get("go_backwards") is True for config in found)
-        known = [config for config in found if config.class_name not in ("RNN", "StackedRNNCells")]
-        return (known[0] if known else None), back
+        found = [self._configured(path) for path in dict.fromkeys((scope, around)) if path in self.objects.configs]
+        return next((config for config in found if config.class_name not in ("RNN", "StackedRNNCells")), None)
+
+    def _direction(self, scope: str) -> Direction:
+        """Which way a cell runs: as the layer around it is configured, else as the path says."""
+        around = [path for path in (scope, _RUN.sub("", scope)) if path in self.objects.configs]
+        told = [self._configured(path).config.get("go_backwards") for path in around]
+        backward = next((turned for turned in told if isinstance(turned, bool)), "backward_layer" in scope.split("/"))
+        return "backward" if backward else "forward"
+
+    def _configured(self, path: str) -> LayerConfig:
+        return layer_config(dict(self.objects.configs[path]), f"the object {path}")
 
 
 def _fitting(cell: Cell, below: Mapping[str, Tensor]) -> tuple[Cell, dict[str, Tensor], dict[str, int]] | None:

@@ -25,19 +25,16 @@ def tables(finder: Finder) -> list[Embedding]:
 
 
 def wired(layers: tuple[Layer, ...], known: Sequence[Embedding]) -> tuple[Layer, ...]:
-    """The layers with their feeds: cells of a stack in a chain, lists likewise where the widths agree."""
-    found = []
+    """The layers with their feeds: cells of a stack in a chain, lists likewise where the widths agree.
+
+    What stands first reads a table, where just one is as wide as what it takes.
+    """
     several = len({_SIDE.sub("", layer.name) for layer in layers}) > 1
-    for layer in layers:
-        feed = _feed(layer, layers, several)
-        fitting = [table for table in known if table.table.shape[1] == layer.input_size]
-        if feed.sources[0].startswith("input") and feed.sources[0] != f"input of {layer.name}" and len(fitting) == 1:
-            feed = replace(feed, sources=(fitting[0].name,))
-        found.append(replace(layer, feed=feed))
-    return tuple(found)
+    return tuple(replace(layer, feed=_behind(layer, layers) or _first(layer, known, several)) for layer in layers)
 
 
-def _feed(layer: Layer, layers: Iterable[Layer], several: bool) -> Feed:
+def _behind(layer: Layer, layers: Iterable[Layer]) -> Feed | None:
+    """The feed of a layer that stands behind another in a stack or a list; None for one that stands first."""
     stacked = _STACKED.fullmatch(layer.scope)
     if stacked:
         number = int(stacked["number"] or stacked["position"])
@@ -47,16 +44,21 @@ def _feed(layer: Layer, layers: Iterable[Layer], several: bool) -> Feed:
             scope = f"{layer.scope[:at]}{number - 1}{end[1]}{end[2]}"
             below = [other for other in layers if other.scope == scope]
             return _from(layer, below, Feed(evidence="weights"))
-    stage = _SIDE.sub("", layer.name)
-    listed = None if stacked else _LISTED.fullmatch(stage)
+    listed = None if stacked else _LISTED.fullmatch(_SIDE.sub("", layer.name))
     if listed and int(listed["number"]):
         before = f"{listed['stack']}/{int(listed['number']) - 1}"
         below = [other for other in layers if _SIDE.sub("", other.name) == before]
         return _from(layer, below, Feed())
-    if stage == layer.name:
-        return Feed()
+    return None
+
+
+def _first(layer: Layer, known: Iterable[Embedding], several: bool) -> Feed:
+    """The feed of a layer that stands first: a table or an input, which the directions of a pair share."""
+    stage = _SIDE.sub("", layer.name)
+    fitting = [table.name for table in known if table.table.shape[1] == layer.input_size]
     # Both directions read one input, as their names say; that of another pair is another.
-    return Feed((f"input of {stage}" if several else "input",), evidence="weights")
+    feed = Feed((f"input of {stage}" if several else "input",), evidence="weights") if stage != layer.name else Feed()
+    return replace(feed, sources=(fitting[0],)) if len(fitting) == 1 else feed
 
 
 def _from(layer: Layer, below: Sequence[Layer], feed: Feed) -> Feed:

@@ -63,12 +63,13 @@ def recover(checkpoint: Checkpoint, cell: str | None = None) -> Network:
                 finder.object(scope)
     except BadInput as exc:
         raise BadInput(exc.message, path=checkpoint.path, hint=exc.hint) from exc
-    alone = wired(tuple(finder.layers), tables(finder))
+    looked_up = tables(finder)
+    alone = wired(tuple(finder.layers), looked_up)
     layers = [*(layer for network in networks for layer in network.layers), *alone]
     transforms = [one for network in networks for one in network.transforms]
     feeds = [feed for layer in layers for feed in (layer.feed, *layer.initial.values())]
     used = {source for feed in (*feeds, *(f for one in transforms for f in one.feeds)) for source in feed.sources}
-    embeddings = [*(found for network in networks for found in network.embeddings), *tables(finder)]
+    embeddings = [*(found for network in networks for found in network.embeddings), *looked_up]
     candidates = [*(found for network in networks for found in network.candidates), *finder.candidates]
     notes = [note for network in networks for note in network.notes if network.layers or network.candidates]
     if finder.assumed:

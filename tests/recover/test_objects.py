@@ -6,12 +6,15 @@ import contextlib
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import rnnprobe
 from rnnprobe.errors import BadInput
+from rnnprobe.formats import read
+from rnnprobe.recover import object_feeds, objects
 from rnnprobe.types import Value
 
 from ..conftest import DATA
@@ -46,6 +49,15 @@ def test_a_model_with_code_of_its_own():
         trace = rnnprobe.trace(network, expected[x], layers=[layers])
         for name, recorded in trace.layers.items():
             assert agrees(recorded.signals["h"], expected[f"h/{name}"]), name
+
+
+def test_a_list_is_a_chain_whatever_it_is_called():
+    """A table as wide as what the second layer takes is no feed of it, though the first's name begins as inputs do."""
+    network = rnnprobe.open(OBJECTS / "subclassed")
+    first, second = (replace(network[f"stack/{k}"], name=f"inputs/{k}") for k in range(2))
+    assert [table.table.shape[1] for table in network.embeddings] == [second.input_size]
+    wired = object_feeds.wired((first, second), network.embeddings)
+    assert [layer.feed.sources for layer in wired] == [("input",), ("inputs/0",)]
 
 
 def test_a_saved_model_whose_objects_tell_their_configurations():
@@ -133,6 +145,21 @@ def test_cells_of_tensorflow_1():
     expected = np.load(OBJECTS / "legacy.npz")
     trace = rnnprobe.trace(network, expected["x"])
     assert agrees(trace.layers["cell/cell-2"].signals["h"], expected["h/cell/cell-2"])
+
+
+@pytest.mark.parametrize("told", ["cells and layers", "layers"])
+def test_cells_of_tensorflow_1_in_layers_that_run_backward(told):
+    checkpoint = read(OBJECTS / "backward")
+    if told == "layers":
+        configs = {path: checkpoint.objects.configs[path] for path in ("one", "two")}
+        checkpoint = replace(checkpoint, objects=replace(checkpoint.objects, configs=configs))
+    network = objects.recover(checkpoint)
+    assert {layer.cell.name for layer in network.layers} == {"basic_lstm", "gru"}
+    assert {layer.direction for layer in network.layers} == {"backward"}
+    expected = np.load(OBJECTS / "backward.npz")
+    for name in ("one", "two/cell/cell-1"):
+        trace = rnnprobe.trace(network, expected["x"], layers=[name])
+        assert agrees(trace.layers[name].signals["h"], expected[f"h/{name}"]), name
 
 
 def test_a_module_with_cells_and_something_strange():

@@ -14,11 +14,10 @@ from typing import Any, Literal
 from rnnprobe.engine.original import ops
 from rnnprobe.recover.graph.frames import Loop, Variable, frames
 from rnnprobe.recover.graph.paths import SELECTS
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, Node, Ref, View
 
 _ENTERS = {"Enter", "RefEnter"}
 _SWITCHES = {"Switch", "RefSwitch"}
-_MERGES = {"Merge", "RefMerge"}
 _WHILES = {"While", "StatelessWhile"}
 _MOST = 200
 
@@ -73,7 +72,7 @@ class Locator:
                 return spot
             for consumer, _ in self.view.consumers(at):
                 out = (consumer, 0)
-                if self.view.nodes[consumer].op in _MERGES | SELECTS and out not in seen:
+                if self.view.nodes[consumer].op in MERGES | SELECTS and out not in seen:
                     seen.add(out)
                     front.append(out)
         return None
@@ -176,7 +175,7 @@ class Locator:
             at = stack[-1]
             node = self.view.nodes[at]
             sources = [] if at in self._depths else self._edges(node)
-            if node.proto.op in _MERGES:
+            if node.proto.op in MERGES:
                 # What comes back from the step before is in no conditional.
                 sources = [k for k in sources if not self.view.nodes[k].proto.op.endswith("NextIteration")]
             waiting = [k for k in sources if k not in self._depths]
@@ -192,6 +191,6 @@ class Locator:
     def _beyond(self, node: Node, depth: int, sources: list[int]) -> int:
         if node.proto.op in _SWITCHES:
             return depth + (not any(self.view.nodes[k].proto.op == "LoopCond" for k in sources))
-        if node.proto.op in _MERGES and len(sources) > 1:
+        if node.proto.op in MERGES and len(sources) > 1:
             return max(depth - 1, 0)
         return depth

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnnprobe.recover.graph.conditionals import MERGES
 from rnnprobe.recover.graph.numbers import Numbers, Pool
 from rnnprobe.recover.graph.paths import SELECTS, without_dropout
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, attribute
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, Ref, attribute
 
 READS = {"TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead", "TensorListGetItem"}
 ENDS = {LOOP_VARIABLE, "Exit", *READS}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, Node, Ref, View
 
-MERGES = {"Merge", "RefMerge"}
+# All switches of a branch have its conditional's predicate, so that the first of them that are met are enough; a
+# branch that has none among this many tensors leaves its conditional undecided.
+_MOST = 400
 
 
 def switched(view: View, merge: Node) -> tuple[Ref, int] | None:
@@ -22,7 +24,7 @@ def _ports(view: View, ref: Ref) -> dict[Ref, set[int]]:
     """Predicate → the outputs of its switches that a tensor is computed from, within its conditional."""
     found: dict[Ref, set[int]] = {}
     front, seen = [ref], {ref}
-    while front and len(seen) < 400:
+    while front and len(seen) < _MOST:
         at = front.pop()
         node = view.node(at)
         if node.op in ("Switch", "RefSwitch") and len(node.inputs) > 1:

@@ -17,11 +17,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnnprobe.recover.graph.budget import Budget
-from rnnprobe.recover.graph.conditionals import MERGES, switched
+from rnnprobe.recover.graph.conditionals import switched
 from rnnprobe.recover.graph.kernels import kernel
 from rnnprobe.recover.graph.paths import without_dropout
 from rnnprobe.recover.graph.values import Variables, array, shortest
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, MISSING, Node, Ref, View, attribute
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, MISSING, Node, Ref, View, attribute
 from rnnprobe.types import Array
 
 Seen: TypeAlias = "Array | Items | None"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View, attribute, view_of
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, Node, Ref, View, attribute, view_of
 
 Key: TypeAlias = str | int
 """A loop: the name of its version 1 frame, or the number of its While node; an empty name stands for no loop."""
@@ -14,7 +14,6 @@ Key: TypeAlias = str | int
 _WHILES = {"While", "StatelessWhile"}
 _ENTERS = {"Enter", "RefEnter"}
 _EXITS = {"Exit", "RefExit"}
-_MERGES = {"Merge", "RefMerge"}
 _NEXT = {"NextIteration", "RefNextIteration"}
 
 
@@ -95,7 +94,7 @@ def loops(web: View, definition: Any) -> tuple[list[Loop], int]:
 
 def is_variable(web: View, node: Node) -> bool:
     """Whether a node is a variable of a version 1 frame, also one that never changes."""
-    if node.call or node.proto is None or node.proto.op not in _MERGES:
+    if node.call or node.proto is None or node.proto.op not in MERGES:
         return False
     return node.op == LOOP_VARIABLE or any(web.node(source).op in _NEXT for source in node.inputs)
 

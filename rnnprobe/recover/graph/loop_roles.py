@@ -13,12 +13,12 @@ from rnnprobe.recover.graph.frames import Loop, Variable
 from rnnprobe.recover.graph.loop_words import base, dtype, extent
 from rnnprobe.recover.graph.paths import ADDS, SELECTS
 from rnnprobe.recover.graph.values import array, number
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Node, Ref, View, attribute
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, Node, Ref, View, attribute
 
 # Slots by op without its version: the array and the index of a read; the array, the index and the value of a write.
 READS = {"TensorArrayRead": (2, 1), "TensorListGetItem": (0, 1)}
 WRITES = {"TensorArrayWrite": (3, 1, 2), "TensorListSetItem": (0, 1, 2)}
-_MERGES = {"Merge", "RefMerge", *SELECTS}
+_CHOICES = MERGES | SELECTS
 _INTEGERS = {"int32", "int64"}
 _FLOATS = {"float16", "float32", "float64", "bfloat16"}
 _MOST = 64
@@ -114,7 +114,7 @@ class Sorter:
                 sources = self.web.inputs(node)
                 found.append(Write(sources[slots[1]], sources[slots[2]], at[0]))
                 front.append(sources[slots[0]])
-            elif node.op in _MERGES:
+            elif node.op in _CHOICES:
                 front += self.web.inputs(node)[1 if node.op in SELECTS else 0 :]
         return found
 

@@ -16,7 +16,7 @@ from rnnprobe.recover.graph.frames import Key, Loop, Variable, is_variable, loop
 from rnnprobe.recover.graph.loop_roles import READS, Roles, Sorter, compared
 from rnnprobe.recover.graph.loop_words import Speller, base, dtype, extent, sizes, start, tensor
 from rnnprobe.recover.graph.values import Variables, array, own_names
-from rnnprobe.recover.graph.view import Ref, View, attribute, view
+from rnnprobe.recover.graph.view import MERGES, Ref, View, attribute, view
 from rnnprobe.types import Emitted, Extent, GraphTensor, LoopVariable, Network, Recurrence, Survey, Use
 
 _WHOLES = {"TensorArrayScatter": 2, "TensorArrayUnpack": 2, "TensorListFromTensor": 0}
@@ -27,7 +27,6 @@ _STEPS = {"LSTMBlockCell", "GRUBlockCell"}
 _PORTS = {"BlockLSTM": 6, "BlockLSTMV2": 6, "LSTMBlockCell": 6, "GRUBlockCell": 3}  # the output that is h
 _NEEDLESS = {"Const", "NoOp", "Enter", "RefEnter", "Exit", "RefExit", "LoopCond", "ControlTrigger", "VarHandleOp"}
 _NEEDLESS |= {"Switch", "RefSwitch", "NextIteration", "RefNextIteration"}
-_MERGES = {"Merge", "RefMerge"}
 _DEEPEST = 12
 
 
@@ -215,7 +214,7 @@ class _Surveyor:
             if node.proto is not None and node.proto.op not in _NEEDLESS and not is_variable(self.web, node):
                 shapes = attribute(node, "_output_shapes")
                 # A Merge tells besides which branch it took.
-                ports = 1 if shapes is None or node.proto.op in _MERGES else max(1, len(shapes.list.shape))
+                ports = 1 if shapes is None or node.proto.op in MERGES else max(1, len(shapes.list.shape))
                 for port in range(ports):
                     found = tensor(self.web, (number, port))
                     yield GraphTensor(found.name, node.proto.op, found.dtype, found.shape)

@@ -66,28 +66,26 @@ def masked(tracer: Tracer, applications: Sequence[Application], run: Run) -> Mas
 
 
 def skipping(
-    layer: Layer, backward: bool | None, masks: Sequence[Masked], named: Mapping[Ref, str], notes: list[str]
-) -> Layer:
-    """The layer with the mask that its graph has for it.
+    layer: Layer, backward: bool | None, masks: Sequence[Masked], named: Mapping[Ref, str]
+) -> tuple[Layer, list[str]]:
+    """The layer with the mask that its graph has for it, and notes where the mask is not followed.
 
     Args:
         layer: as it stands in the network.
         backward: whether time runs backward through it; None where that is open.
         masks: those of its runs, which are copies of each other.
         named: the inputs and tables of the network by their tensors.
-        notes: what a report should say; added to where a mask is not followed.
     """
     if not masks or backward is None:
-        return layer
+        return layer, []
     sources = {named.get(root, "") for root in masks[0].roots}
     if len(sources) != 1 or "" in sources:
-        notes.append(
+        return layer, [
             f"{layer.name}: the graph skips steps by a mask that is not made of what enters the network "
             f"({masks[0].computed}); here none is skipped"
-        )
-        return layer
+        ]
     mask = masks[0].mask(sources.pop(), backward=backward)
-    return replace(layer, feed=replace(layer.feed, mask=mask))
+    return replace(layer, feed=replace(layer.feed, mask=mask)), []
 
 
 def _selected(view: View, ref: Ref | None) -> list[tuple[Ref, Ref, Ref]]:

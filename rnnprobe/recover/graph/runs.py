@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from rnnprobe.recover.graph.cell import Application
 from rnnprobe.recover.graph.paths import SELECTS, without_dropout
 from rnnprobe.recover.graph.values import joins
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, Ref, View
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, Ref, View
 
-_MERGES = {LOOP_VARIABLE, "Merge", "RefMerge"}
+_CHOICES = {LOOP_VARIABLE, *MERGES}
 _FIRST = {"Exit", "SplitV", "Slice", "StridedSlice", "Unpack", "Reshape", "Squeeze", "ExpandDims", "Cast", "Transpose"}
 _FIRST |= {"Tile", "Gather", "GatherV2", "GatherNd"}  # a state for each beam, and beams in another order
 GIVEN = {
@@ -70,7 +70,7 @@ def behind(view: View, h: Ref, peers: Mapping[Ref, int]) -> tuple[set[Ref], set[
     front = [h]
     while front and len(seen) < _MOST:
         at = front.pop()
-        if at != h and at in peers and view.node(at).op in _MERGES | SELECTS:
+        if at != h and at in peers and view.node(at).op in _CHOICES | SELECTS:
             met.add(peers[at])
             continue
         sources = _sources(view, at)
@@ -87,7 +87,7 @@ def behind(view: View, h: Ref, peers: Mapping[Ref, int]) -> tuple[set[Ref], set[
 def _sources(view: View, ref: Ref) -> Sequence[Ref]:
     """The tensors of which one is this state, in part or whole; none where something is computed."""
     node = view.node(ref)
-    if node.op in _MERGES:
+    if node.op in _CHOICES:
         return node.inputs
     if node.op in SELECTS:
         kept = without_dropout(view, ref)

@@ -17,14 +17,13 @@ from rnnprobe.recover.graph.loops import survey
 from rnnprobe.recover.graph.paths import SELECTS
 from rnnprobe.recover.graph.patterns import is_wild, label, matches, short, unmatched
 from rnnprobe.recover.graph.values import array
-from rnnprobe.recover.graph.view import Ref, View
+from rnnprobe.recover.graph.view import MERGES, Ref, View
 from rnnprobe.types import LoopVariable, Network, Recurrence, Use
 
 _STATES = {"state", "loop state", "carried"}
 SOURCES = ("IteratorGetNext", "QueueDequeue", "LookupTableFind")
 """What gives the next sequences: iterators, queues, and tables that make ids of words."""
 _MEANT = {"weights of the attention": "alignments"}
-_MERGES = {"Merge", "RefMerge"}
 _BARRED = {"resource", "variant", "string"}
 _MOST_PEELED = 32
 _NEAR = 6
@@ -219,7 +218,7 @@ def _peeled(web: View, ref: Ref) -> set[Ref]:
         node = web.node(at)
         if node.op in SELECTS:
             front += web.inputs(node)[1:3]
-        elif node.op in _MERGES:
+        elif node.op in MERGES:
             front += web.inputs(node)
     return seen
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from rnnprobe.recover.graph.paths import SELECTS, without_dropout
 from rnnprobe.recover.graph.values import Variables, array, is_identity, joins, number
-from rnnprobe.recover.graph.view import LOOP_VARIABLE, MISSING, Node, Ref, View, attribute
+from rnnprobe.recover.graph.view import LOOP_VARIABLE, MERGES, MISSING, Node, Ref, View, attribute
 
 _VERSION = re.compile(r"V\d$")
 # Slots of operands, by op without its version.
@@ -38,7 +38,7 @@ _GATHERS = {
 _WHOLES = {"TensorArrayScatter": 2, "TensorArrayUnpack": 1, "TensorArraySplit": 1, "TensorListFromTensor": 0}
 _WRITES = {"TensorArrayWrite": (2, 3), "TensorListSetItem": (2, 0)}  # the value, the array before it
 _LOOKUPS = {"Gather", "ResourceGather"}
-_MERGES = {LOOP_VARIABLE, "Merge", "RefMerge", *SELECTS}
+_CHOICES = {LOOP_VARIABLE, *MERGES, *SELECTS}
 _CONSTANTS = {"Const", "Fill", "ZerosLike", MISSING}
 _DEEPEST = 60
 
@@ -198,7 +198,7 @@ class Tracer:
             return outside
         joined = joins(self.view, ref)
         steps = node.inputs if op == "Pack" else joined or self._stored(node, op)
-        if node.op in _MERGES:
+        if node.op in _CHOICES:
             sources = node.inputs[1:] if node.op in SELECTS else node.inputs
             found = [parts for parts in (self.parts(source, depth + 1) for source in sources) if parts]
             return _same(found, outside) if found else ()

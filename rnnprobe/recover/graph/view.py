@@ -24,6 +24,8 @@ Ref: TypeAlias = tuple[int, int]
 
 LOOP_VARIABLE = "LoopVar"
 MISSING = "(missing)"
+MERGES = frozenset({"Merge", "RefMerge"})
+"""The ops that hand on whichever of their operands was computed: where branches, or the turns of a loop, meet."""
 
 _ALIASES = {
     "Identity",
@@ -41,7 +43,6 @@ _ALIASES = {
     "Snapshot",
     "Print",
 }
-_MERGES = {"Merge", "RefMerge"}
 _NEXT = {"NextIteration", "RefNextIteration"}
 _WHILES = {"While", "StatelessWhile"}
 _IFS = {"If", "StatelessIf"}
@@ -221,7 +222,7 @@ class _Builder:
                     node.inputs.append((numbers.get(name, 0), _port(port)))
         for number in range(first, len(self.nodes)):
             node = self.nodes[number]
-            if node.op in _MERGES and any(self.nodes[source].op in _NEXT for source, _ in node.inputs):
+            if node.op in MERGES and any(self.nodes[source].op in _NEXT for source, _ in node.inputs):
                 node.op = LOOP_VARIABLE
                 node.inputs = sorted(node.inputs[:2], key=lambda ref: self.nodes[ref[0]].op in _NEXT)
                 node.inputs += node.inputs[-1:] if len(node.inputs) < 2 else []

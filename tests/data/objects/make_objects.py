@@ -193,10 +193,41 @@ def module() -> None:
     np.savez(HERE / "module.npz", **{"x": x, "h/net/rnn/1": root.rnn(x)})
 
 
+class Backward(tf.keras.Model):
+    """Cells of TensorFlow 1, alone and stacked, in layers that run them from the last step to the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        cells = tf.compat.v1.nn.rnn_cell
+        self.one = L.RNN(cells.BasicLSTMCell(3), return_sequences=True, go_backwards=True)
+        stack = cells.MultiRNNCell([cells.GRUCell(3), cells.GRUCell(2)])
+        self.two = L.RNN(stack, return_sequences=True, go_backwards=True)
+
+    def get_config(self):
+        return {}
+
+    def call(self, x):
+        return self.one(x), self.two(x)
+
+
+def backward() -> None:
+    """A SavedModel of it."""
+    model, x = Backward(), RANDOM.normal(size=(2, 5, 3)).astype("f")
+    model(x)
+    randomise(model.variables)
+    shutil.rmtree(HERE / "backward", ignore_errors=True)
+    model.save(HERE / "backward", save_format="tf")
+    (HERE / "backward" / "fingerprint.pb").unlink()
+    (HERE / "backward" / "assets").rmdir()
+    strip(HERE / "backward" / "saved_model.pb")
+    one, two = (h[:, ::-1] for h in model(x))
+    np.savez(HERE / "backward.npz", **{"x": x, "h/one": one, "h/two/cell/cell-1": two})
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         strip(Path(sys.argv[1]))
     else:
-        for make in (subclassed, mixed, training, pair, legacy, module, fronted):
+        for make in (subclassed, mixed, training, pair, legacy, module, fronted, backward):
             make()
         (HERE / "checkpoint").unlink()

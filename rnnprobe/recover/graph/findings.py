@@ -1,4 +1,4 @@
-"""What is read off a graph before any layer is made of it: owners, applications, runs, spots, and what enters them."""
+"""What is found in a graph before any layer is made of it: owners, applications, runs, spots, and what enters them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,27 @@ from rnnprobe.recover.graph.wrapped import rewrapped
 from rnnprobe.types import Layer, Network, Use
 
 
-@dataclass(slots=True)
-class Reading:
-    """All that was read off a graph: owners that are layers, their applications, their runs, their places."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that was read off a graph. Owners, applications, runs and spots go by their numbers in these lists.
+
+    Attributes:
+        network: what names and shapes gave.
+        view: the graph.
+        variables: what the graph holds of the checkpoint's tensors.
+        owners: weights that may be a cell's.
+        layers: owner → the layer that it is, for those whose use is understood.
+        applications: each time that the graph applies an owner's cell.
+        runs: the passes over time of owners that are layers.
+        residual: the applications whose input is added to their h.
+        spots: the places of the layers, those that feed others first.
+        feeds: for each run, what enters it; a part of kind `run` names a run.
+        memories: run → what it attends to, for those that attend to something; parts as in `feeds`.
+        masks: run → the steps that it skips, for those that skip some.
+        dropped: dropout lies on the way of what enters.
+        uses: run → its use, for those that were told by numbers (`told`).
+        untried: the scopes of layers that it would be too much work to tell by numbers.
+    """
 
     network: Network
     view: View
@@ -39,7 +57,7 @@ class Reading:
     untried: list[str]
 
 
-def read(network: Network) -> Reading:
+def read(network: Network) -> Findings:
     """Reads the graph that came with a network."""
     web = view(network.checkpoint.graph)
     variables = Variables(web, network.checkpoint.tensors)
@@ -65,7 +83,7 @@ def read(network: Network) -> Reading:
         tracer, feeds = _traced(web, variables, apps, [every[number] for number in kept], sums)
     found = [every[number] for number in kept]
     entries = [apps[run.steps[0]].inputs for run in found]
-    return Reading(
+    return Findings(
         network=network,
         view=web,
         variables=variables,
