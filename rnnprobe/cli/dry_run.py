@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from rnnprobe import outputs
 from rnnprobe.analysis.forecast import forecast
 from rnnprobe.errors import CannotWrite
 from rnnprobe.outputs import Destination, Settings, atomic
 from rnnprobe.runs import Ready
 
 
-def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: bool = False) -> None:
+def show(ready: Ready, how: Settings, place: Destination | None, stored: int | None, *, as_json: bool = False) -> None:
     """Prints the forecast of a run, which is ended.
 
     Args:
         ready: ready to run.
         how: the values would be stored.
         place: where they would be written, or None.
+        stored: the bytes that would be written there, or None where that is not known.
         as_json: print JSON.
 
     Raises:
@@ -26,13 +26,12 @@ def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: boo
     from rnnprobe.views import terminal
 
     seconds, steps = _timed(ready)
-    stored = None if place is None else outputs.size_of(place, ready.recording, how)
     lacking: CannotWrite | None = None
     writing: float | None = None
-    if place is not None:
+    if place is not None and stored is not None:
         try:
-            outputs.room(place, ready.recording, how)
-            writing = None if stored is None else atomic.pace(place.path, place.target, stored)
+            atomic.need(place.path, place.target, stored)
+            writing = atomic.pace(place.path, place.target, stored)
         except CannotWrite as exc:  # said below the forecast
             lacking = exc
     reports = forecast(ready.recording, how.dtype, seconds, steps, stored, writing)

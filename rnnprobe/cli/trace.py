@@ -173,7 +173,12 @@ def command(
     if not quiet and ready.run.probe is None:
         say_assumptions(ready.run.network)
     if dry_run:
-        return show(ready, how, place, as_json=as_json)
+        stored = None
+        if place is not None and parted:
+            stored = parted.size_of(ready, place, identity(job, reading, attributes))
+        elif place is not None:
+            stored = outputs.size_of(place, ready.recording, how)
+        return show(ready, how, place, stored, as_json=as_json)
     if place is None:
         verified = _summarise(ready, quiet, as_json)
     else:

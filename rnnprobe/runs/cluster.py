@@ -180,10 +180,14 @@ def require(address: str) -> None:
         raise BadInput(
             f"--scheduler {address} needs Dask, which can't be imported: {exc}", hint="pip install 'rnnprobe[dask]'"
         ) from exc
-    number = address.removeprefix(_LOCAL)
-    local = address.startswith(_LOCAL) and number.isdecimal() and int(number) > 0
-    if not local and "://" not in address:
+    if "://" not in address and not processes(address, 0):
         raise BadInput(f"--scheduler {address}: expected tcp://HOST:PORT, or local:N for N processes on this machine")
+
+
+def processes(address: str, others: int = 1) -> int:
+    """How many of this machine `local:N` means; `others` for an address that is not of this kind."""
+    number = address.removeprefix(_LOCAL)
+    return int(number) if address.startswith(_LOCAL) and number.isdecimal() else others
 
 
 def _connected(address: str) -> tuple[Any, Callable[[], None]]:
@@ -197,7 +201,7 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
         held.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}))
         scheduler: Any = address
         if address.startswith(_LOCAL):
-            workers = int(address.removeprefix(_LOCAL))
+            workers = processes(address)
             scheduler = held.enter_context(
                 LocalCluster(
                     n_workers=workers,

@@ -167,14 +167,36 @@ def opened(target: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / _LOCK, base):
         atomic.sweep(folder)
-        found = _read(folder)
-        if found is None:
-            ledger = Ledger(folder, job, cut(), {})
+        ledger = _as_it_is(folder, job, cut)
+        if not (folder / _MANIFEST).exists():
             ledger.save()
-        else:
-            ledger = Ledger(folder, job, *_parts(folder, found))
-            ledger.checked()
         yield ledger
+
+
+def planned(target: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part]], *, force: bool) -> Ledger:
+    """The ledger that `opened` would yield; nothing is written, and nothing held.
+
+    Args:
+        target, job, cut, force: as `opened` takes them.
+
+    Raises:
+        BadInput: as `opened` does; not of another process.
+    """
+    base = shards.folder(target)
+    folder = _folder(base, job)
+    if not force:
+        _refuse_others(base, folder, job)
+    return _as_it_is(folder, job, cut)
+
+
+def _as_it_is(folder: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part]]) -> Ledger:
+    """The ledger in a folder, or a new one."""
+    found = _read(folder)
+    if found is None:
+        return Ledger(folder, job, cut(), {})
+    ledger = Ledger(folder, job, *_parts(folder, found))
+    ledger.checked()
+    return ledger
 
 
 @dataclass(frozen=True, slots=True)

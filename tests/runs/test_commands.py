@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -202,3 +204,44 @@ def test_a_dry_run_leaves_nothing(run, tmp_path):
     done = run("trace", GRU, "--input", DIGITS, "-o", tmp_path / "t.h5", "--resume", "--dry-run")
     assert done.status == 0, done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def needed(run, *line) -> tuple[int, str]:
+    """The bytes that are wanted of a disk that has none, and what was said of it."""
+    done = run(*line)
+    assert done.status == 5, done.err
+    return int(re.search(r"needs ([\d,]+) bytes", done.err)[1].replace(",", "")), done.out
+
+
+@pytest.mark.parametrize("options", [("--resume",), ("--scheduler", "local:1"), ("--scheduler", "local:1", "--merge")])
+def test_a_dry_run_wants_the_room_that_the_run_wants(options, ids, run, tmp_path, monkeypatch):
+    """Parts, and all of them again where they are copied; each has padding of its own."""
+    if "--scheduler" in options:
+        pytest.importorskip("distributed")
+    line = ("trace", CHARACTERS, "--input", ids, "-o", tmp_path / "t.h5")
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1, 1, 0, 0, 0, 0, 0, 0, 0, 255)))
+    once, _ = needed(run, *line)
+    foreseen, out = needed(run, *line, *options, "--dry-run")
+    assert f"{foreseen:,} on the disk" in out
+    assert not (tmp_path / "t.h5.parts").exists()
+    copied = options[-1] != "local:1"
+    assert (1.5 if copied else 0.9) * once < foreseen < (2.5 if copied else 1.4) * once
+    if "--resume" in options:
+        assert needed(run, *line, *options)[0] == foreseen
+
+
+def test_a_dry_run_of_what_was_cut(ids, cut, run, tmp_path, monkeypatch):
+    """What is done needs no room, and the parts of another trace are refused."""
+    line = ("trace", CHARACTERS, "--input", ids, "-o", tmp_path / "t.h5", "--resume")
+    cut(2)
+    assert run(*line).status == 130
+    before = {path: path.read_bytes() for path in (tmp_path / "t.h5.parts").glob("*/*")}
+    cut(0)
+    assert run(*line, "--dry-run", "--record", "h").status == 2
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1, 1, 0, 0, 0, 0, 0, 0, 0, 255)))
+    assert needed(run, *line, "--dry-run")[0] == needed(run, *line)[0]
+    assert (
+        needed(run, *line, "--dry-run")[0]
+        < needed(run, *line, "--dry-run", "--force", "--dtype", "float32", "--by", "word")[0]
+    )
+    assert before == {path: path.read_bytes() for path in (tmp_path / "t.h5.parts").glob("*/*")}
