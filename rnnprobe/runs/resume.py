@@ -117,7 +117,7 @@ def _cutting(ready: Ready, at_least: int) -> Callable[[], Sequence[Part]]:
 
 
 def _size(ready: Ready, ledger: Ledger, merge: bool) -> int | None:
-    """The bytes of the parts to come, and of all of them again where they are copied; None where they are compressed."""
+    """The bytes of the parts to come, and of all of them again where they are copied; None where compressed."""
     recording, dtype = ready.recording, ready.job.dtype
     if ready.job.compress is not None:
         return None
