@@ -34,7 +34,7 @@ def show(ready: Ready, how: Settings, place: Destination | None, stored: int | N
             writing = atomic.pace(place.path, place.target, stored)
         except CannotWrite as exc:  # said below the forecast
             lacking = exc
-    reports = forecast(ready.recording, how.dtype, seconds, steps, stored, writing)
+    reports = forecast(ready.recording, how.dtype, seconds=seconds, measured=steps, stored=stored, writing=writing)
     terminal.show(reports, command="trace", as_json=as_json)
     if lacking is not None:
         raise lacking

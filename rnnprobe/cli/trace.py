@@ -87,7 +87,13 @@ if TYPE_CHECKING:
     "stay beside it. Parts are kept as with --resume.",
 )
 @click.option("--merge", is_flag=True, help="With --scheduler: copy the parts into one file, and remove them.")
-@click.option("--dry-run", is_flag=True, help="Say what would be recorded, and how long it would take.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be recorded, and how long computing takes, where the beginning of the run tells; with -o also "
+    "how long writing takes, of which a sample is written and removed, and whether there is room, but not of what "
+    "--compress leaves.",
+)
 @describes_cell
 @json_option
 @verbosity

@@ -15,6 +15,7 @@ from ..conftest import SAMPLES
 
 MODEL = SAMPLES / "gru_digits.keras"
 X = SAMPLES / "gru_digits.npy"
+LOOP = SAMPLES.parent / "tests/data/loops/v1/raw_states"
 
 
 def test_bytes_and_time(run, tmp_path):
@@ -46,6 +47,18 @@ def test_writing_is_forecast_from_what_the_disk_takes(run, tmp_path, monkeypatch
     assert "both at once: the slower decides" in done.out
     done = run("trace", MODEL, "--input", X, "--dry-run", "-o", tmp_path / "t.h5", "--compress", "gzip")
     assert "computing alone" in done.out
+
+
+def test_writing_is_said_where_computing_can_not_be(run, tmp_path):
+    """Of an original graph: nothing of it is run to tell."""
+    line = ("trace", LOOP, "--input", LOOP / "data.npz:x", "--engine", "original", "--layer", "rnn/while", "--dry-run")
+    done = run(*line, "--json", "-o", tmp_path / "t.h5")
+    assert done.status == 0, done.err
+    (row,) = json.loads(done.out)["time"]
+    assert row["seconds"] is None
+    assert 0 < row["writing"] < 60
+    assert "writing alone" in run(*line, "-o", tmp_path / "t.h5").out
+    assert "How long it would take" not in run(*line).out
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])
