@@ -288,9 +288,11 @@ def _refuse_others(base: Path, own: Path, job: Mapping[str, str]) -> None:
     """Raises `BadInput` where the parts of another job are there."""
     for folder in _jobs(base):
         if folder != own:
-            before = (_read(folder) or {}).get("job", {})
+            text = _read(folder) or {}
+            parts, done = _parts(folder, text)
             raise BadInput(
-                f"holds finished parts of another trace: {_unlike(before, job)}",
+                f"holds the parts of another trace, {len(done)} of {len(parts)} done: "
+                f"{_unlike(text.get('job', {}), job)}",
                 path=base,
                 hint="the command that was cut goes on where it stopped; --force starts anew",
             )
@@ -365,7 +367,11 @@ def _locked(path: Path, base: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise BadInput("another process is at work on it", path=base) from exc
+            raise BadInput(
+                "another process is at work on it",
+                path=base,
+                hint="wait for its end, or end it: the same command then goes on with what it has done",
+            ) from exc
         except OSError:  # a file system without locks
             pass
         yield

@@ -127,10 +127,12 @@ def test_another_trace_in_the_same_place(ids, cut, run, tmp_path):
     words = ("--input", ids, "-o", out, "--resume")
     cut(1)
     assert run("trace", CHARACTERS, *words).status == 130
+    (noted,) = out.with_name("t.h5.parts").glob("*/manifest.json")
+    total = len(json.loads(noted.read_text())["parts"])
     for says, (model, options) in OTHERS.items():
         done = run("trace", model, *words, *options)
         assert done.status == 2
-        assert f"{out}.parts: holds finished parts of another trace: " in done.err
+        assert f"{out}.parts: holds the parts of another trace, 1 of {total} done: " in done.err
         assert says in done.err
     ids.write_text(ids.read_text() + '{"ids": [1]}\n')
     assert "the input's SHA-256 was" in run("trace", CHARACTERS, *words).err
