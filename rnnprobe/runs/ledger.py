@@ -31,7 +31,9 @@ from rnnprobe.runs.parts import Part, recording_of
 from rnnprobe.types import Recording
 
 FORMAT = "rnnprobe-parts 1"
-_MANIFEST, _LOCK, _SUFFIX = "manifest.json", "lock", ".h5"
+MANIFEST = "manifest.json"
+"""In the folder of a job."""
+_LOCK, _SUFFIX = "lock", ".h5"
 _PIECE = 1 << 22
 
 
@@ -118,7 +120,7 @@ class Ledger:
             {"batches": part.batches, "rows": part.rows, **(_plain(self.done.get(part.number)))} for part in self.parts
         ]
         text = json.dumps({"format": FORMAT, "job": self._job, "parts": parts}, indent=1)
-        path = self.folder / _MANIFEST
+        path = self.folder / MANIFEST
         with (
             atomic.naming(path),
             atomic.staged(path, path, force=True) as descriptor,
@@ -168,7 +170,7 @@ def opened(target: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part
     with _locked(folder / _LOCK, base):
         atomic.sweep(folder)
         ledger = _as_it_is(folder, job, cut)
-        if not (folder / _MANIFEST).exists():
+        if not (folder / MANIFEST).exists():
             ledger.save()
         yield ledger
 
@@ -279,7 +281,7 @@ def remove(folders: Iterable[Path]) -> list[str]:
 
 def _jobs(base: Path) -> list[Path]:
     try:
-        return sorted(folder for folder in base.iterdir() if (folder / _MANIFEST).is_file())
+        return sorted(folder for folder in base.iterdir() if (folder / MANIFEST).is_file())
     except OSError:
         return []
 
@@ -313,7 +315,7 @@ def _folder(base: Path, job: Mapping[str, str]) -> Path:
 
 def _read(folder: Path) -> dict[str, Any] | None:
     """The manifest, or None where there is none."""
-    path = folder / _MANIFEST
+    path = folder / MANIFEST
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -335,7 +337,7 @@ def _parts(folder: Path, found: Mapping[str, Any]) -> tuple[list[Part], dict[int
             if "size" in one:
                 done[number] = Done(int(one["size"]), int(one["crc32c"]), dict(one["verification"]))
     except (KeyError, TypeError, ValueError) as exc:
-        raise BadInput(f"is damaged: {exc}", path=folder / _MANIFEST, hint=f"remove {folder}, and start anew") from exc
+        raise BadInput(f"is damaged: {exc}", path=folder / MANIFEST, hint=f"remove {folder}, and start anew") from exc
     return parts, done
 
 
@@ -388,7 +390,7 @@ def _remove(folder: Path) -> list[str]:
     except OSError as exc:
         return [f"{folder} can't be removed: {exc.strerror or exc}"]
     for entry in entries:
-        if entry.name in (_MANIFEST, _LOCK) or (entry.suffix == _SUFFIX and entry.stem.isdecimal()):
+        if entry.name in (MANIFEST, _LOCK) or (entry.suffix == _SUFFIX and entry.stem.isdecimal()):
             try:
                 entry.unlink(missing_ok=True)
             except OSError as exc:
