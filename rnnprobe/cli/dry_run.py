@@ -25,6 +25,7 @@ def show(ready: Ready, how: Settings, place: Destination | None, stored: int | N
     """
     from rnnprobe.views import terminal
 
+    ready.run.close()
     seconds, steps = _timed(ready)
     lacking: CannotWrite | None = None
     writing: float | None = None
@@ -42,8 +43,7 @@ def show(ready: Ready, how: Settings, place: Destination | None, stored: int | N
 
 def _timed(ready: Ready) -> tuple[float | None, int]:
     """The seconds that the run would take, as its beginning tells, and the steps that were run for it."""
-    run, recording = ready.run, ready.recording
-    run.close()
+    run = ready.run
     if run.probe is not None or find_spec("tensorflow") is None:
         return None, 0
     from rnnprobe.engine.pace import beginning, pace
@@ -51,13 +51,5 @@ def _timed(ready: Ready) -> tuple[float | None, int]:
     batches = beginning(run.network, run.batches)
     if batches is None:
         return None, 0
-    blocks = run.blocks(
-        recording.signals,
-        initial=ready.initial,
-        carry=ready.job.carry,
-        batches=batches,
-        ordered=False,
-        engine=ready.engine,
-    )
-    found = pace(blocks, recording)
+    found = pace(ready.blocks(batches, ordered=False), ready.recording)
     return found.seconds, found.steps
