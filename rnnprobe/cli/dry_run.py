@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from rnnprobe.analysis.forecast import forecast
 from rnnprobe.errors import CannotWrite
-from rnnprobe.outputs import Destination, Settings, atomic
+from rnnprobe.outputs import Destination, Settings, disk
 from rnnprobe.runs import Ready
 
 
@@ -31,8 +31,8 @@ def show(ready: Ready, how: Settings, place: Destination | None, stored: int | N
     writing: float | None = None
     if place is not None and stored is not None:
         try:
-            atomic.need(place.path, place.target, stored)
-            writing = atomic.pace(place.path, place.target, stored)
+            disk.require_room(place.path, place.target, stored)
+            writing = disk.writing_time(place.path, place.target, stored)
         except CannotWrite as exc:  # said below the forecast
             lacking = exc
     reports = forecast(ready.recording, how.dtype, seconds=seconds, measured=steps, stored=stored, writing=writing)

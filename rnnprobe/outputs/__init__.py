@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rnnprobe.errors import BadInput
-from rnnprobe.outputs import atomic, compression
+from rnnprobe.outputs import atomic, compression, disk
 from rnnprobe.outputs.blocks import Tallied, Tally
 from rnnprobe.outputs.compression import BITSHUFFLE, COMPRESSIONS, GZIP, LZF
 from rnnprobe.outputs.memory import MemorySink, collect
@@ -130,7 +130,7 @@ def open(
     """
     place = destination if isinstance(destination, Destination) else check(destination, force=force)
     how = settings(dtype, compress, place)
-    atomic.need(place.path, place.target, size_of(place, recording, how) or 0)
+    disk.require_room(place.path, place.target, size_of(place, recording, how) or 0)
     with (
         atomic.naming(place.path),
         atomic.staged(place.path, place.target, force=place.force) as descriptor,

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import h5py
 import numpy as np
 
-from rnnprobe.outputs import atomic, hdf5
+from rnnprobe.outputs import atomic, disk, hdf5
 from rnnprobe.outputs.atomic import naming
 from rnnprobe.outputs.field import Field, Key
 from rnnprobe.outputs.hdf5 import Made, writer
@@ -43,7 +43,7 @@ def join(place: Destination, recording: Recording, settings: Settings, shards: S
         CannotWrite: too little room, or a device that fails; what was there before is as it was.
         BadInput: a shard does not hold what it should.
     """
-    atomic.need(place.path, place.target, 0 if settings.compress else hdf5.size(recording, settings.dtype))
+    disk.require_room(place.path, place.target, 0 if settings.compress else hdf5.size(recording, settings.dtype))
     with (
         naming(place.path),
         atomic.staged(place.path, place.target, force=place.force) as descriptor,

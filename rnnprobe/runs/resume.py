@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from rnnprobe import outputs
 from rnnprobe.analysis.verification import Verified
-from rnnprobe.outputs import Destination, Settings, atomic, hdf5, join, virtual
+from rnnprobe.outputs import Destination, Settings, atomic, disk, hdf5, join, virtual
 from rnnprobe.runs import ledger as ledgers
 from rnnprobe.runs import parts
 from rnnprobe.runs.ledger import Done, Ledger
@@ -67,7 +67,7 @@ def trace(
         if done:
             say([f"{len(done)} of {len(ledger.parts)} parts were done before, in {ledger.folder.parent}"])
             advance(sum(recording.work(part.of(recording)) for part in done))
-        atomic.need(place.path, place.target, _size(ready, ledger, merge) or 0)
+        disk.require_room(place.path, place.target, _size(ready, ledger, merge) or 0)
         with _kept(ledger, say):
             _worked(work, ready, ledger, advance)
             verified = combined([ledger.done[part.number].verification for part in ledger.parts])

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from rnnprobe.outputs import atomic
+from rnnprobe.outputs import disk
 
 from ..conftest import SAMPLES
 
@@ -36,12 +36,12 @@ def test_bytes_and_time(run, tmp_path):
 def test_writing_is_forecast_from_what_the_disk_takes(run, tmp_path, monkeypatch):
     """A tick for each call of the clock: two for the sample, which is a hundredth of what is to be written."""
     ticks = iter(range(0, 1000, 3))
-    monkeypatch.setattr(atomic, "perf_counter", lambda: float(next(ticks)))
-    monkeypatch.setattr(atomic, "_SAMPLE", 400)
-    monkeypatch.setattr(atomic, "_SAMPLE_PIECE", 100)
-    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 40_000) == 300
-    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 200) == 3
-    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 0) == 0
+    monkeypatch.setattr(disk, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(disk, "_SAMPLE", 400)
+    monkeypatch.setattr(disk, "_SAMPLE_PIECE", 100)
+    assert disk.writing_time(tmp_path / "t.h5", tmp_path / "t.h5", 40_000) == 300
+    assert disk.writing_time(tmp_path / "t.h5", tmp_path / "t.h5", 200) == 3
+    assert disk.writing_time(tmp_path / "t.h5", tmp_path / "t.h5", 0) == 0
     assert not os.listdir(tmp_path)
     done = run("trace", MODEL, "--input", X, "--dry-run", "-o", tmp_path / "t.h5")
     assert "both at once: the slower decides" in done.out
