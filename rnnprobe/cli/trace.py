@@ -24,6 +24,7 @@ from rnnprobe.cli.options import (
 from rnnprobe.cli.parted import Parted
 from rnnprobe.cli.reading import Reads, reads_input
 from rnnprobe.recover import Overrides
+from rnnprobe.runs.job import ENGINES
 from rnnprobe.runs.reading import Reading
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 @click.option("--carry", is_flag=True, help="Each sequence starts in the states in which the one before it ended.")
 @click.option(
     "--engine",
-    type=click.Choice(("rebuilt", "original")),
+    type=click.Choice(ENGINES),
     help="What runs: the rebuilt layers, or the graph that came with the weights, with recorders put into its loops. "
     "[default: rebuilt]",
 )
