@@ -11,7 +11,7 @@ from rnnprobe import outputs
 from rnnprobe.analysis.verification import Verified
 from rnnprobe.outputs import Destination, Settings, atomic, disk, hdf5, join, virtual
 from rnnprobe.runs import ledger as ledgers
-from rnnprobe.runs import parts
+from rnnprobe.runs import leftovers, parts
 from rnnprobe.runs.ledger import Done, Ledger
 from rnnprobe.runs.parts import Part
 from rnnprobe.runs.prepared import Ready
@@ -72,7 +72,7 @@ def trace(
             _worked(work, ready, ledger, advance)
             verified = combined([ledger.done[part.number].verification for part in ledger.parts])
             _finish(place, replace(recording, verification=verified), settings, ledger, merge)
-        say([*(ledger.remove() if merge else ()), *ledgers.remove_others(ledger)])
+        say([*(ledger.remove() if merge else ()), *leftovers.remove_others(ledger)])
     return verified
 
 
