@@ -6,9 +6,9 @@ Reports and the keys of their rows, in JSON as here; bytes leave padding out:
                has: of a convolutional layer its extent in space, then units; of reductions, sequences or steps first),
                bytes
     outputs    output, shape (sequences, steps of the longest where it has steps, …), bytes
-    time       seconds (of computing, on the machine where it was asked for), writing (seconds that the disk takes for
-               the bytes, at the rate measured there; null where nothing says how many or where), measured (the steps of
-               batches and layers that were run to tell)
+    time       seconds (of computing, on the machine where it was asked for; null where its beginning does not tell),
+               writing (seconds that the disk takes for the bytes, at the rate measured there; null where nothing says
+               how many or where), measured (the steps of batches and layers that were run to tell)
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _OUTPUTS = (Column("output", "output"), *_SIZES)
 def forecast(
     recording: Recording,
     dtype: str,
+    *,
     seconds: float | None = None,
     measured: int = 0,
     stored: int | None = None,
@@ -49,11 +50,16 @@ def forecast(
         stored: the bytes that the file takes, or None where that is not known.
         writing: seconds that the disk would take for them, or None where that is not known.
     """
-    return (*_arrays(recording, dtype, stored), *([] if seconds is None else [_time(seconds, writing, measured)]))
+    known = seconds is not None or writing is not None
+    return (*_arrays(recording, dtype, stored), *([_time(seconds, writing, measured)] if known else []))
 
 
-def _time(seconds: float, writing: float | None, measured: int) -> Report:
-    if writing is None:
+def _time(seconds: float | None, writing: float | None, measured: int) -> Report:
+    if seconds is None:
+        notes: tuple[str, ...] = (
+            "writing alone: how long computing takes can't be told from the beginning of this run",
+        )
+    elif writing is None:
         notes = (
             "computing alone: TensorFlow's start comes before it, and a disk that is slower than this holds it up",
         )

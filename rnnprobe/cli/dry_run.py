@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from rnnprobe import outputs
 from rnnprobe.analysis.forecast import forecast
 from rnnprobe.errors import CannotWrite
-from rnnprobe.outputs import Destination, Settings, atomic
+from rnnprobe.outputs import Destination, Settings, disk
 from rnnprobe.runs import Ready
 
 
-def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: bool = False) -> None:
+def show(ready: Ready, how: Settings, place: Destination | None, stored: int | None, *, as_json: bool = False) -> None:
     """Prints the forecast of a run, which is ended.
 
     Args:
         ready: ready to run.
         how: the values would be stored.
         place: where they would be written, or None.
+        stored: the bytes that would be written there, or None where that is not known.
         as_json: print JSON.
 
     Raises:
@@ -25,17 +25,17 @@ def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: boo
     """
     from rnnprobe.views import terminal
 
+    ready.run.close()
     seconds, steps = _timed(ready)
-    stored = None if place is None else outputs.size_of(place, ready.recording, how)
     lacking: CannotWrite | None = None
     writing: float | None = None
-    if place is not None:
+    if place is not None and stored is not None:
         try:
-            outputs.room(place, ready.recording, how)
-            writing = None if stored is None else atomic.pace(place.path, place.target, stored)
+            disk.require_room(place.path, place.target, stored)
+            writing = disk.writing_time(place.path, place.target, stored)
         except CannotWrite as exc:  # said below the forecast
             lacking = exc
-    reports = forecast(ready.recording, how.dtype, seconds, steps, stored, writing)
+    reports = forecast(ready.recording, how.dtype, seconds=seconds, measured=steps, stored=stored, writing=writing)
     terminal.show(reports, command="trace", as_json=as_json)
     if lacking is not None:
         raise lacking
@@ -43,8 +43,7 @@ def show(ready: Ready, how: Settings, place: Destination | None, *, as_json: boo
 
 def _timed(ready: Ready) -> tuple[float | None, int]:
     """The seconds that the run would take, as its beginning tells, and the steps that were run for it."""
-    run, recording = ready.run, ready.recording
-    run.close()
+    run = ready.run
     if run.probe is not None or find_spec("tensorflow") is None:
         return None, 0
     from rnnprobe.engine.pace import beginning, pace
@@ -52,13 +51,5 @@ def _timed(ready: Ready) -> tuple[float | None, int]:
     batches = beginning(run.network, run.batches)
     if batches is None:
         return None, 0
-    blocks = run.blocks(
-        recording.signals,
-        initial=ready.initial,
-        carry=ready.job.carry,
-        batches=batches,
-        ordered=False,
-        engine=ready.engine,
-    )
-    found = pace(blocks, recording)
+    found = pace(ready.blocks(batches, ordered=False), ready.recording)
     return found.seconds, found.steps

@@ -63,6 +63,18 @@ class Parted:
 
             parts.refuse(ready, self.flag)
 
+    def size_of(self, ready: Ready, place: Destination, job: Mapping[str, str]) -> int | None:
+        """The bytes that `trace` is going to write; see `rnnprobe.runs.resume.size_of`.
+
+        How many workers a cluster has is not asked: of one that is not started here, one is counted.
+        """
+        from rnnprobe.runs import cluster, resume
+
+        if self.scheduler is None:
+            return resume.size_of(ready, place, job)
+        at_least = cluster.PARTS_EACH * cluster.processes(self.scheduler)
+        return resume.size_of(ready, place, job, at_least=at_least, merge=self.merge)
+
     def trace(
         self, ready: Ready, place: Destination, job: Mapping[str, str], advance: Callable[[int], None], say: Say
     ) -> Verified:

@@ -13,6 +13,8 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from functools import wraps
+from glob import glob
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,23 +37,36 @@ class Reads(click.Command):
         line = list(args)  # click takes them out
         rest = super().parse_args(ctx, args)
         if ctx.args and not ctx.resilient_parsing:
-            given = ctx.params["inputs"]
-            if given and all(Path(word).exists() for word in ctx.args):
-                pattern = _pattern(given[-1], line)
-                raise BadInput(
-                    f"--input takes one FILE, and no option takes {words.few(ctx.args)}",
-                    hint=f"quote a glob, so that the shell leaves it alone: --input {pattern}; or repeat --input",
-                )
-            ctx.fail(f"no option takes {words.few(ctx.args)}")
+            files = _expanded(line)
+            if str(ctx.params["model"]) in files:  # taken for it: the real one stands behind
+                files = [file for file in files if file != ctx.args[-1]]
+            if len(files) > 1 and all(Path(word).exists() for word in ctx.args):
+                raise BadInput(f"--input takes one FILE, and no option takes {words.few(ctx.args)}", hint=_hint(files))
+            ctx.fail(
+                f"no option takes {words.few(ctx.args)}: expected one MODEL, and any other value behind the name of "
+                "its option, in quotes where it has spaces"
+            )
         return rest
 
 
-def _pattern(file: str, others: Sequence[str]) -> str:
-    """A quoted glob for a file, and for all others of its kind."""
-    suffix = Path(file).suffix
-    names = [file, *(other for other in others if Path(other).suffix == suffix and Path(other).exists())]
-    start = os.path.commonprefix([name.removesuffix(suffix) for name in names])  # noqa: RUF071 (letters are meant)
-    return shlex.quote(f"{start}*{suffix}")
+def _expanded(line: Sequence[str]) -> list[str]:
+    """The longest run of files behind an --input: what a shell makes of a glob."""
+    runs: list[list[str]] = [[]]
+    for number, word in enumerate(line):
+        if word == "--input" or word.startswith("--input="):
+            behind = [word.removeprefix("--input=")] if "=" in word else []
+            runs.append([*behind, *takewhile(lambda one: Path(one).exists(), line[number + 1 :])])
+    return max(runs, key=len)
+
+
+def _hint(files: Sequence[str]) -> str:
+    """How to give several files: by a quoted glob where there is one for them and for nothing else."""
+    suffix = Path(files[0]).suffix
+    start = os.path.commonprefix([file.removesuffix(suffix) for file in files])  # noqa: RUF071 (letters are meant)
+    pattern = f"{start}*{suffix}"
+    if set(glob(pattern)) == set(files):
+        return f"quote a glob, so that the shell leaves it alone: --input {shlex.quote(pattern)}; or repeat --input"
+    return f"repeat --input: {' '.join(f'--input {shlex.quote(file)}' for file in files[:2])}{' …' * (len(files) > 2)}"
 
 
 def reads_input(function: F) -> F:

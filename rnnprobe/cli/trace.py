@@ -24,6 +24,7 @@ from rnnprobe.cli.options import (
 from rnnprobe.cli.parted import Parted
 from rnnprobe.cli.reading import Reads, reads_input
 from rnnprobe.recover import Overrides
+from rnnprobe.runs.job import ENGINES
 from rnnprobe.runs.reading import Reading
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 @click.option("--carry", is_flag=True, help="Each sequence starts in the states in which the one before it ended.")
 @click.option(
     "--engine",
-    type=click.Choice(("rebuilt", "original")),
+    type=click.Choice(ENGINES),
     help="What runs: the rebuilt layers, or the graph that came with the weights, with recorders put into its loops. "
     "[default: rebuilt]",
 )
@@ -87,7 +88,13 @@ if TYPE_CHECKING:
     "stay beside it. Parts are kept as with --resume.",
 )
 @click.option("--merge", is_flag=True, help="With --scheduler: copy the parts into one file, and remove them.")
-@click.option("--dry-run", is_flag=True, help="Say what would be recorded, and how long it would take.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be recorded, and how long computing takes, where the beginning of the run tells; with -o also "
+    "how long writing takes, of which a sample is written and removed, and whether there is room, but not of what "
+    "--compress leaves.",
+)
 @describes_cell
 @json_option
 @verbosity
@@ -173,7 +180,12 @@ def command(
     if not quiet and ready.run.probe is None:
         say_assumptions(ready.run.network)
     if dry_run:
-        return show(ready, how, place, as_json=as_json)
+        stored = None
+        if place is not None and parted:
+            stored = parted.size_of(ready, place, identity(job, reading, attributes))
+        elif place is not None:
+            stored = outputs.size_of(place, ready.recording, how)
+        return show(ready, how, place, stored, as_json=as_json)
     if place is None:
         verified = _summarise(ready, quiet, as_json)
     else:

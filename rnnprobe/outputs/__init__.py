@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rnnprobe.errors import BadInput
-from rnnprobe.outputs import atomic, compression
+from rnnprobe.outputs import atomic, compression, disk
 from rnnprobe.outputs.blocks import Tallied, Tally
 from rnnprobe.outputs.compression import BITSHUFFLE, COMPRESSIONS, GZIP, LZF
 from rnnprobe.outputs.memory import MemorySink, collect
@@ -105,15 +105,6 @@ def size_of(place: Destination, recording: Recording, how: Settings) -> int | No
     return None if how.compress else place.output.size(recording, how.dtype)
 
 
-def room(place: Destination, recording: Recording, how: Settings) -> None:
-    """Refuses a recording that the disk has no room for; what compression leaves of one is not known.
-
-    Raises:
-        CannotWrite: it has not.
-    """
-    atomic.need(place.path, place.target, size_of(place, recording, how) or 0)
-
-
 @contextmanager
 def open(
     destination: str | Path | Destination,
@@ -139,7 +130,7 @@ def open(
     """
     place = destination if isinstance(destination, Destination) else check(destination, force=force)
     how = settings(dtype, compress, place)
-    room(place, recording, how)
+    disk.require_room(place.path, place.target, size_of(place, recording, how) or 0)
     with (
         atomic.naming(place.path),
         atomic.staged(place.path, place.target, force=place.force) as descriptor,
@@ -168,7 +159,7 @@ __all__ = [
     "collect",
     "load",
     "open",
-    "room",
     "settings",
+    "size_of",
     "summarise",
 ]

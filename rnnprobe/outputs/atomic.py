@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import perf_counter
 
 from rnnprobe.errors import BadInput, CannotWrite
 
@@ -22,8 +21,6 @@ _MARK = ".rnnprobe-"
 _SUFFIX = ".tmp"
 _LONGEST = 255
 """Bytes that a file's name may have."""
-_SAMPLE, _SAMPLE_PIECE = 64 << 20, 4 << 20
-"""Bytes that are written to tell how fast a disk is, and at a time."""
 
 
 def resolve(path: Path) -> Path:
@@ -67,43 +64,8 @@ def check(path: Path, target: Path, *, force: bool, sources: Sequence[Path] = ()
     if mode and not force:
         raise BadInput("exists already", path=path, hint="--force replaces it")
     sweep(target.parent)
-    with _temporary(path, target):
+    with scratch(path, target):
         pass
-
-
-def need(path: Path, target: Path, size: int) -> None:
-    """Refuses what the disk has no room for.
-
-    Raises:
-        CannotWrite: fewer than `size` bytes are free.
-    """
-    with written(path):
-        state = os.statvfs(target.parent)
-    free = state.f_bavail * state.f_frsize
-    if free < size:
-        raise CannotWrite(
-            f"needs {size:,} bytes, and the disk has {free:,} free",
-            path=path,
-            hint="record fewer signals (--record), fewer steps (--steps), or --dtype float16",
-        )
-
-
-def pace(path: Path, target: Path, size: int) -> float:
-    """The seconds that the disk takes for so many bytes, as it takes a few of them, synced.
-
-    Raises:
-        CannotWrite: it does not take them.
-    """
-    sample = min(size, _SAMPLE)
-    values = secrets.token_bytes(min(sample, _SAMPLE_PIECE))  # zeros may take no room
-    with _temporary(path, target) as (descriptor, _), written(path):
-        begun = perf_counter()
-        for _ in range(0, sample, _SAMPLE_PIECE):
-            os.write(descriptor, values)
-        os.fsync(descriptor)
-        seconds = perf_counter() - begun
-        taken = os.fstat(descriptor).st_size
-    return seconds * size / taken if taken else 0.0
 
 
 @contextmanager
@@ -119,7 +81,7 @@ def staged(path: Path, target: Path, *, force: bool) -> Iterator[int]:
         CannotWrite: the file can't be created, synced or renamed; what was there before is as it was.
         BadInput: a file of this name appeared meanwhile, without `force`.
     """
-    with _temporary(path, target) as (descriptor, temporary):
+    with scratch(path, target) as (descriptor, temporary):
         yield descriptor
         _publish(descriptor, temporary, path, target, force=force)
 
@@ -191,7 +153,7 @@ def _name(temporary: Path, target: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _temporary(path: Path, target: Path) -> Iterator[tuple[int, Path]]:
+def scratch(path: Path, target: Path) -> Iterator[tuple[int, Path]]:
     """A new, locked file beside `target`: its descriptor and its name, which is gone at the end."""
     made: tuple[int, Path] | None = None
     try:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from math import prod
 from typing import TypeAlias
 
 import h5py
 import numpy as np
 
-from rnnprobe.outputs import atomic, hdf5
+from rnnprobe.outputs import atomic, disk, hdf5
 from rnnprobe.outputs.atomic import naming
 from rnnprobe.outputs.field import Field, Key
 from rnnprobe.outputs.hdf5 import Made, writer
@@ -22,7 +21,7 @@ from rnnprobe.outputs.slabs import Slabs
 from rnnprobe.types import Recording
 
 _STRETCH = 16 << 20
-"""Bytes that are held at a time."""
+"""Bytes that are read of a shard at a time; chunks that are not full yet are held besides (`Slabs`)."""
 
 Corner: TypeAlias = tuple[slice, ...]
 """A stretch of an array, along each of its axes."""
@@ -44,7 +43,7 @@ def join(place: Destination, recording: Recording, settings: Settings, shards: S
         CannotWrite: too little room, or a device that fails; what was there before is as it was.
         BadInput: a shard does not hold what it should.
     """
-    atomic.need(place.path, place.target, 0 if settings.compress else hdf5.size(recording, settings.dtype))
+    disk.require_room(place.path, place.target, 0 if settings.compress else hdf5.size(recording, settings.dtype))
     with (
         naming(place.path),
         atomic.staged(place.path, place.target, force=place.force) as descriptor,
@@ -65,14 +64,12 @@ def _fill(arrays: Mapping[Key, Made], items: Iterator[Item]) -> None:
             if key not in slabs and whole.cut is not None:  # each is one chunk of sequences, which two shards may share
                 own = replace(whole.cut, slab=whole.cut.sequences)
                 slabs[key] = Slabs(whole.field, own, (), writer(whole.array, own.shape(whole.field)))
-            try:
-                if source is None or source.filename != str(shard.path):
-                    held.close()
+            if source is None or source.filename != str(shard.path):
+                held.close()
+                with _reading(shard):
                     source = held.enter_context(h5py.File(shard.path, "r"))
-                if field.nbytes:
-                    _copy(shard, source, key, field, whole.array, slabs[key])
-            except (OSError, RuntimeError, KeyError) as exc:
-                raise shard.bad(str(exc)) from exc
+            if field.nbytes:
+                _copy(shard, source, key, field, whole.array, slabs[key])
         for one in slabs.values():
             one.finish()
 
@@ -84,40 +81,53 @@ def _copy(shard: Shard, source: h5py.File, key: Key, field: Field, whole: h5py.D
     Raises:
         BadInput: it is missing, or another.
     """
-    array = source["/".join(key)]
-    if array.shape != field.shape or array.dtype != np.dtype(field.dtype):
+    with _reading(shard):
+        array = source["/".join(key)]
+    if not isinstance(array, h5py.Dataset) or array.shape != field.shape or array.dtype != np.dtype(field.dtype):
         raise shard.bad(f"{'/'.join(key)} is not what was recorded")
     alike = array.chunks is not None and array.chunks == whole.chunks and shard.first % array.chunks[0] == 0
     left: dict[tuple[int, int], Corner] = {}
-    for corner in _corners(array) if alike else ():
+    with _reading(shard):
+        corners = _corners(array) if alike else []
+    for corner in corners:
         there = (slice(corner[0].start + shard.first, corner[0].stop + shard.first), *corner[1:])
         if _fits(there, whole):
-            mask, stored = array.id.read_direct_chunk(tuple(one.start for one in corner))
+            with _reading(shard):
+                mask, stored = array.id.read_direct_chunk(tuple(one.start for one in corner))
             whole.id.write_direct_chunk(tuple(one.start for one in there), stored, mask)
         else:  # with all of its units
             stretch = corner[: 1 if field.lengths is None else 2]
             left[stretch[0].start, stretch[-1].start] = stretch
     for stretch in left.values() if alike else _stretches(array, field):
         rows = np.arange(stretch[0].start, stretch[0].stop) + shard.first
-        slabs.put(Piece(key, rows, stretch[1].start if len(stretch) > 1 else 0, array[stretch]))
+        with _reading(shard):
+            values = array[stretch]
+        slabs.put(Piece(key, rows, stretch[1].start if len(stretch) > 1 else 0, values))
+
+
+@contextmanager
+def _reading(shard: Shard) -> Iterator[None]:
+    """Turns what libhdf5 says of a shard that it reads into `BadInput`."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError) as exc:
+        raise shard.bad(str(exc)) from exc
 
 
 def _stretches(array: h5py.Dataset, field: Field) -> Iterator[Corner]:
     """An array in stretches of sequences, and of steps where a few sequences are too large to be held: whole chunks,
     without what is padding in all of the sequences."""
     chunks = array.chunks or array.shape
-    step = array.nbytes // prod(array.shape[: 1 if field.lengths is None else 2])
     longest = 1 if field.lengths is None else array.shape[1]
-    rows = (
-        max(1, _STRETCH // (step * longest * chunks[0])) * chunks[0] if array.chunks else _STRETCH // (step * longest)
-    )
+    row = field.row * longest
+    rows = max(1, _STRETCH // (row * chunks[0])) * chunks[0] if array.chunks else _STRETCH // row
     for start in range(0, len(array), max(1, rows)):
         own = slice(start, min(start + max(1, rows), len(array)))
         if field.lengths is None:
             yield (own,)
             continue
         end, together = int(field.lengths[own].max()), own.stop - own.start
-        steps = max(1, _STRETCH // (step * together * chunks[1])) * chunks[1]
+        steps = max(1, _STRETCH // (field.row * together * chunks[1])) * chunks[1]
         for begin in range(0, end, steps):
             yield own, slice(begin, min(begin + steps, end))
 

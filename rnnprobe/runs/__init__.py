@@ -7,7 +7,7 @@ proof       what the original does on the same input, held against them
 prepared    a run with all that it needs to be recorded
 parts       a run cut into parts, each of them traced to a file
 ledger      which parts of a job are done, kept beside the output
-leftovers   parts beside an output that is written without them
+leftovers   parts of other traces beside an output
 resume      a trace made of its parts, which goes on where it was cut
 cluster     the parts on the workers of a Dask cluster
 threads     how many threads TensorFlow gives one operation

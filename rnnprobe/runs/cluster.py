@@ -23,7 +23,7 @@ from rnnprobe.cores import CORES, cores
 from rnnprobe.errors import BadInput, OutOfResources, RnnprobeError
 from rnnprobe.runs import parts, threads
 from rnnprobe.runs.job import Job
-from rnnprobe.runs.ledger import Done, Ledger, part_path
+from rnnprobe.runs.ledger import MANIFEST, Done, Ledger, part_path
 from rnnprobe.runs.parts import Part
 from rnnprobe.runs.prepared import Ready, opened, ready
 from rnnprobe.runs.provenance import releases, sha256
@@ -34,9 +34,10 @@ PARTS_EACH = 4
 _PATIENCE = 30
 """Seconds to wait for the scheduler, and for its first worker."""
 _LOCAL = "local:"
-_RESTART = """TensorFlow settles the threads of an operation once in a process, and this worker is at work for others,
-or no nanny starts it anew. Once it is free: dask.distributed.Client(SCHEDULER).restart_workers(["{}"]), or end it and
-start it with `dask worker SCHEDULER`; then the same command goes on"""
+_RESTART = """TensorFlow settles the threads of an operation once in a process. Such workers get a new one, all or none:
+one of them is at work for others, or has no nanny to start it anew. Once they are free:
+dask.distributed.Client(SCHEDULER).restart_workers({}), or end them
+and start them with `dask worker SCHEDULER`; then the same command goes on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,19 @@ class Order:
     sizes: tuple[tuple[Path, int], ...]
     releases: tuple[tuple[str, str], ...]
     threads: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker says to an order.
+
+    Attributes:
+        problem: why it can't do its share, as what follows its name; or nothing.
+        restart: whether it could in a new process.
+    """
+
+    problem: str
+    restart: bool = False
 
 
 class Cluster:
@@ -105,15 +119,15 @@ class Cluster:
         try:
             with _reached(ledger.folder.parent):
                 answers = self._client.run(answer, order)
-                begun = [worker for worker, problem in answers.items() if problem.startswith(threads.BEGUN)]
+                begun = [worker for worker, one in answers.items() if one.restart]
                 if begun and self._afresh(begun):
                     answers = self._client.run(answer, order)
         except ModuleNotFoundError as exc:
             raise BadInput(f"a worker lacks what is needed: {exc}", hint="pip install 'rnnprobe[dask]' there") from exc
-        for worker, problem in answers.items():
-            if problem:
-                hint = _RESTART.format(worker) if problem.startswith(threads.BEGUN) else ""
-                raise BadInput(f"the worker {worker} {problem}", path=ledger.folder.parent, hint=hint)
+        for worker, one in answers.items():
+            if one.problem:
+                hint = _RESTART.format([name for name in answers if answers[name].restart]) if one.restart else ""
+                raise BadInput(f"the worker {worker} {one.problem}", path=ledger.folder.parent, hint=hint)
         futures = {self._client.submit(trace, order, part, pure=False): part for part in ledger.todo}
         for future in as_completed(list(futures)):
             part = futures.pop(future)
@@ -132,11 +146,11 @@ class Cluster:
             yield part, done
 
     def _afresh(self, workers: list[str]) -> bool:
-        """Gives workers a new process each, which can begin with another number of threads; not those that nobody
-        would start anew, or that do or hold something for somebody.
+        """Gives workers a new process each, which can begin with another number of threads: all of them, or none where
+        one has no nanny to start it anew, or does or holds something for somebody.
 
         Returns:
-            Whether all of them have one.
+            Whether they have one.
         """
         about = self._client.scheduler_info(n_workers=-1)["workers"]
         if any(self._client.processing(workers).values()) or any(self._client.has_what(workers).values()):
@@ -180,10 +194,14 @@ def require(address: str) -> None:
         raise BadInput(
             f"--scheduler {address} needs Dask, which can't be imported: {exc}", hint="pip install 'rnnprobe[dask]'"
         ) from exc
-    number = address.removeprefix(_LOCAL)
-    local = address.startswith(_LOCAL) and number.isdecimal() and int(number) > 0
-    if not local and "://" not in address:
+    if "://" not in address and not processes(address, 0):
         raise BadInput(f"--scheduler {address}: expected tcp://HOST:PORT, or local:N for N processes on this machine")
+
+
+def processes(address: str, others: int = 1) -> int:
+    """How many of this machine `local:N` means; `others` for an address that is not of this kind."""
+    number = address.removeprefix(_LOCAL)
+    return int(number) if address.startswith(_LOCAL) and number.isdecimal() else others
 
 
 def _connected(address: str) -> tuple[Any, Callable[[], None]]:
@@ -197,7 +215,7 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
         held.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}))
         scheduler: Any = address
         if address.startswith(_LOCAL):
-            workers = int(address.removeprefix(_LOCAL))
+            workers = processes(address)
             scheduler = held.enter_context(
                 LocalCluster(
                     n_workers=workers,
@@ -238,15 +256,16 @@ def dask_setup(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-async def answer(order: Order) -> str:
+async def answer(order: Order) -> Answer:
     """As `check`; what the worker says to the scheduler meanwhile does not wait for it."""
     return await asyncio.to_thread(check, order)
 
 
-def check(order: Order) -> str:
-    """Why this worker can't do its share, or nothing."""
+def check(order: Order) -> Answer:
+    """Whether this worker can do its share."""
     with _TURN:
-        return threads.become(order.threads) or _unlike(order)
+        begun = threads.become(order.threads)
+        return Answer(begun, restart=True) if begun else Answer(_unlike(order))
 
 
 def _key(order: Order) -> object:
@@ -260,7 +279,7 @@ def _unlike(order: Order) -> str:
     for name, number in releases().items():
         if number != ours.get(name):
             return f"has {name} {number or 'not installed'}; here it is {ours.get(name) or 'not installed'}"
-    if not (order.folder / "manifest.json").is_file():
+    if not (order.folder / MANIFEST).is_file():
         return f"does not see {order.folder}: a file system that all of them share is needed"
     try:
         with contextlib.chdir(order.directory):

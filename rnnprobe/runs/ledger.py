@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,14 +24,16 @@ from typing import Any
 import google_crc32c
 
 from rnnprobe.analysis.verification import Verified
-from rnnprobe.errors import BadInput, CannotWrite
+from rnnprobe.errors import BadInput
 from rnnprobe.outputs import atomic, shards
 from rnnprobe.outputs.shards import Shard
 from rnnprobe.runs.parts import Part, recording_of
 from rnnprobe.types import Recording
 
 FORMAT = "rnnprobe-parts 1"
-_MANIFEST, _LOCK, _SUFFIX = "manifest.json", "lock", ".h5"
+MANIFEST = "manifest.json"
+"""In the folder of a job."""
+_LOCK, _SUFFIX = "lock", ".h5"
 _PIECE = 1 << 22
 
 
@@ -118,7 +120,7 @@ class Ledger:
             {"batches": part.batches, "rows": part.rows, **(_plain(self.done.get(part.number)))} for part in self.parts
         ]
         text = json.dumps({"format": FORMAT, "job": self._job, "parts": parts}, indent=1)
-        path = self.folder / _MANIFEST
+        path = self.folder / MANIFEST
         with (
             atomic.naming(path),
             atomic.staged(path, path, force=True) as descriptor,
@@ -142,7 +144,7 @@ class Ledger:
         Returns:
             What can't be removed, and why.
         """
-        return _remove(self.folder)
+        return clear(self.folder)
 
 
 @contextmanager
@@ -160,121 +162,68 @@ def opened(target: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part
         CannotWrite: the directory can't be made or written.
     """
     base = shards.folder(target)
-    folder = _folder(base, job)
+    folder = folder_of(base, job)
     if not force:
         _refuse_others(base, folder, job)
     with atomic.written(base):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / _LOCK, base):
+    with locked(folder, base):
         atomic.sweep(folder)
-        found = _read(folder)
-        if found is None:
-            ledger = Ledger(folder, job, cut(), {})
+        ledger = _as_it_is(folder, job, cut)
+        if not (folder / MANIFEST).exists():
             ledger.save()
-        else:
-            ledger = Ledger(folder, job, *_parts(folder, found))
-            ledger.checked()
         yield ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The parts of a job beside an output.
-
-    Attributes:
-        folder: of the job.
-        done: how many are finished.
-        total: how many there are.
-        own: whether the job is the one that was asked for.
-        unlike: where it is another one, what differs.
-    """
-
-    folder: Path
-    done: int
-    total: int
-    own: bool
-    unlike: str
-
-
-def found(target: Path, job: Mapping[str, str] | None) -> tuple[list[Found], list[str]]:
-    """The parts beside an output, where they are this release's.
+def planned(target: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part]], *, force: bool) -> Ledger:
+    """The ledger that `opened` would yield; nothing is written, and nothing held.
 
     Args:
-        target: the output.
-        job: what is asked for; None: what is never the job of parts.
+        target, job, cut, force: as `opened` takes them.
 
-    Returns:
-        The parts; and what can't be read.
+    Raises:
+        BadInput: as `opened` does; not of another process.
     """
-    base, listed, lines = shards.folder(target), [], []
-    for folder in _jobs(base):
-        try:
-            text = _read(folder) or {}
-            parts, done = _parts(folder, text)
-        except BadInput as exc:
-            lines.append(str(exc))
-            continue
-        own = job is not None and folder == _folder(base, job)
-        unlike = "" if own or job is None else _unlike(text.get("job", {}), job)
-        listed.append(Found(folder, len(done), len(parts), own, unlike))
-    return listed, lines
+    base = shards.folder(target)
+    folder = folder_of(base, job)
+    if not force:
+        _refuse_others(base, folder, job)
+    return _as_it_is(folder, job, cut)
 
 
-def others(ledger: Ledger) -> Iterator[Path]:
-    """The folders of other jobs for the same output."""
-    for folder in _jobs(ledger.folder.parent):
-        if folder != ledger.folder:
-            yield folder
+def _as_it_is(folder: Path, job: Mapping[str, str], cut: Callable[[], Sequence[Part]]) -> Ledger:
+    """The ledger in a folder, or a new one."""
+    found = noted(folder)
+    if found is None:
+        return Ledger(folder, job, cut(), {})
+    ledger = Ledger(folder, job, *parts_of(folder, found))
+    ledger.checked()
+    return ledger
 
 
-def remove_others(ledger: Ledger) -> list[str]:
-    """Removes the parts of other jobs for the same output, which has been replaced; not those that a process works on.
-
-    Returns:
-        What can't be removed, and why.
-    """
-    return remove(others(ledger))
-
-
-def remove(folders: Iterable[Path]) -> list[str]:
-    """Removes the parts of jobs; not those that a process works on.
-
-    Args:
-        folders: of the jobs.
-
-    Returns:
-        What can't be removed, and why.
-    """
-    lines: list[str] = []
-    for folder in folders:
-        try:
-            with _locked(folder / _LOCK, folder):
-                lines += _remove(folder)
-        except (BadInput, CannotWrite) as exc:
-            lines.append(f"the parts in {folder} are kept: {exc.message}")
-    return lines
-
-
-def _jobs(base: Path) -> list[Path]:
+def jobs(base: Path) -> list[Path]:
+    """The folders of jobs in the one beside an output."""
     try:
-        return sorted(folder for folder in base.iterdir() if (folder / _MANIFEST).is_file())
+        return sorted(folder for folder in base.iterdir() if (folder / MANIFEST).is_file())
     except OSError:
         return []
 
 
 def _refuse_others(base: Path, own: Path, job: Mapping[str, str]) -> None:
     """Raises `BadInput` where the parts of another job are there."""
-    for folder in _jobs(base):
+    for folder in jobs(base):
         if folder != own:
-            before = (_read(folder) or {}).get("job", {})
+            text = noted(folder) or {}
+            parts, done = parts_of(folder, text)
             raise BadInput(
-                f"holds finished parts of another trace: {_unlike(before, job)}",
+                f"holds the parts of another trace, {len(done)} of {len(parts)} done: "
+                f"{unlike(text.get('job', {}), job)}",
                 path=base,
                 hint="the command that was cut goes on where it stopped; --force starts anew",
             )
 
 
-def _unlike(before: Mapping[str, str], job: Mapping[str, str]) -> str:
+def unlike(before: Mapping[str, str], job: Mapping[str, str]) -> str:
     """What differs between two jobs, in words."""
     names = [name for name in {**before, **job} if before.get(name) != job.get(name)]
     return "; ".join(
@@ -282,14 +231,14 @@ def _unlike(before: Mapping[str, str], job: Mapping[str, str]) -> str:
     )
 
 
-def _folder(base: Path, job: Mapping[str, str]) -> Path:
+def folder_of(base: Path, job: Mapping[str, str]) -> Path:
     """Of a job."""
     return base / sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
+def noted(folder: Path) -> dict[str, Any] | None:
     """The manifest, or None where there is none."""
-    path = folder / _MANIFEST
+    path = folder / MANIFEST
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -301,7 +250,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def _parts(folder: Path, found: Mapping[str, Any]) -> tuple[list[Part], dict[int, Done]]:
+def parts_of(folder: Path, found: Mapping[str, Any]) -> tuple[list[Part], dict[int, Done]]:
     """The parts of a manifest, and those that are done."""
     parts, done = [], {}
     try:
@@ -311,7 +260,7 @@ def _parts(folder: Path, found: Mapping[str, Any]) -> tuple[list[Part], dict[int
             if "size" in one:
                 done[number] = Done(int(one["size"]), int(one["crc32c"]), dict(one["verification"]))
     except (KeyError, TypeError, ValueError) as exc:
-        raise BadInput(f"is damaged: {exc}", path=folder / _MANIFEST, hint=f"remove {folder}, and start anew") from exc
+        raise BadInput(f"is damaged: {exc}", path=folder / MANIFEST, hint=f"remove {folder}, and start anew") from exc
     return parts, done
 
 
@@ -330,20 +279,29 @@ def _crc32c(path: Path) -> int:
 
 
 @contextmanager
-def _locked(path: Path, base: Path) -> Iterator[None]:
-    """Holds a lock.
+def locked(folder: Path, base: Path) -> Iterator[None]:
+    """Holds the lock of a job.
+
+    Args:
+        folder: of the job.
+        base: what an error names.
 
     Raises:
         BadInput: another process holds it.
         CannotWrite: the file can't be made.
     """
+    path = folder / _LOCK
     with atomic.written(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise BadInput("another process is at work on it", path=base) from exc
+            raise BadInput(
+                "another process is at work on it",
+                path=base,
+                hint="wait for its end, or end it: the same command then goes on with what it has done",
+            ) from exc
         except OSError:  # a file system without locks
             pass
         yield
@@ -351,7 +309,7 @@ def _locked(path: Path, base: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove(folder: Path) -> list[str]:
+def clear(folder: Path) -> list[str]:
     """Removes what is ours in a folder, and the folder where it is empty then; what can't be removed, and why."""
     atomic.sweep(folder)
     lines = []
@@ -360,7 +318,7 @@ def _remove(folder: Path) -> list[str]:
     except OSError as exc:
         return [f"{folder} can't be removed: {exc.strerror or exc}"]
     for entry in entries:
-        if entry.name in (_MANIFEST, _LOCK) or (entry.suffix == _SUFFIX and entry.stem.isdecimal()):
+        if entry.name in (MANIFEST, _LOCK) or (entry.suffix == _SUFFIX and entry.stem.isdecimal()):
             try:
                 entry.unlink(missing_ok=True)
             except OSError as exc:

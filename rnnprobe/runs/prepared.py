@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from rnnprobe.runs.job import Job
 from rnnprobe.runs.proof import Compared
 from rnnprobe.runs.reading import Say
 from rnnprobe.runs.run import Run, original, provable, rebuilt
-from rnnprobe.types import Array, Batch, Network, Recording
+from rnnprobe.types import Array, Batch, Block, Network, Recording
 
 if TYPE_CHECKING:
     from rnnprobe.engine import Engine
@@ -45,6 +45,22 @@ class Ready:
         """What runs the rebuilt layers; None where the original graph is recorded."""
         return self.run.engine(self.recording.signals) if self.run.probe is None else None
 
+    def blocks(self, batches: Sequence[Batch] | None = None, *, ordered: bool = True) -> Generator[Block]:
+        """Runs, and yields what is recorded (`Run.blocks`).
+
+        Args:
+            batches: those that run; None: all.
+            ordered: one batch is through before the next begins.
+        """
+        return self.run.blocks(
+            self.recording.signals,
+            initial=self.initial,
+            carry=self.job.carry,
+            batches=batches,
+            ordered=ordered,
+            engine=self.engine,
+        )
+
     def record(
         self,
         sink: Sink,
@@ -64,20 +80,11 @@ class Ready:
         Raises:
             BadInput, Refused: comparing was asked for, and can't be done; or what the engine and the sink raise.
         """
-        signals = self.recording.signals
         with ExitStack() as held:  # an exception leaves when nothing runs any more
             held.callback(self.run.close)
-            compared = Compared(self.run, self.job.verify, signals, batches)
+            compared = Compared(self.run, self.job.verify, self.recording.signals, batches)
             held.callback(compared.close)
-            blocks = self.run.blocks(
-                signals,
-                initial=self.initial,
-                carry=self.job.carry,
-                batches=batches,
-                ordered=compared.running,
-                engine=self.engine,
-            )
-            held.enter_context(closing(blocks))
+            blocks = held.enter_context(closing(self.blocks(batches, ordered=compared.running)))
             for block in held.enter_context(closing(compared.over(blocks))):
                 sink.write(block)
                 advance(block.work)

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from rnnprobe import outputs
 from rnnprobe.analysis.verification import Verified
-from rnnprobe.outputs import Destination, Settings, atomic, hdf5, join, virtual
+from rnnprobe.outputs import Destination, Settings, atomic, disk, hdf5, join, virtual
 from rnnprobe.runs import ledger as ledgers
-from rnnprobe.runs import parts
+from rnnprobe.runs import leftovers, parts
 from rnnprobe.runs.ledger import Done, Ledger
 from rnnprobe.runs.parts import Part
 from rnnprobe.runs.prepared import Ready
@@ -62,21 +62,17 @@ def trace(
         CannotWrite: no room, or a device that fails; what was there before is as it was, and so are the parts done.
     """
     recording, settings = ready.recording, outputs.settings(ready.job.dtype, ready.job.compress, place)
-
-    def cut() -> Sequence[Part]:
-        return parts.cut(recording, ready.run.network, settings.dtype, at_least)
-
-    with ledgers.opened(place.target, job, cut, force=place.force) as ledger:
+    with ledgers.opened(place.target, job, _cutting(ready, at_least), force=place.force) as ledger:
         done = [part for part in ledger.parts if part.number in ledger.done]
         if done:
             say([f"{len(done)} of {len(ledger.parts)} parts were done before, in {ledger.folder.parent}"])
             advance(sum(recording.work(part.of(recording)) for part in done))
-        _need(ready, place, ledger, merge)
+        disk.require_room(place.path, place.target, _size(ready, ledger, merge) or 0)
         with _kept(ledger, say):
             _worked(work, ready, ledger, advance)
             verified = combined([ledger.done[part.number].verification for part in ledger.parts])
             _finish(place, replace(recording, verification=verified), settings, ledger, merge)
-        say([*(ledger.remove() if merge else ()), *ledgers.remove_others(ledger)])
+        say([*(ledger.remove() if merge else ()), *leftovers.remove_others(ledger)])
     return verified
 
 
@@ -101,17 +97,32 @@ def _kept(ledger: Ledger, say: Say) -> Iterator[None]:
         raise
 
 
-def _need(ready: Ready, place: Destination, ledger: Ledger, merge: bool) -> None:
-    """Refuses what the disk has no room for: the parts to come, and all of them again where they are copied.
+def size_of(
+    ready: Ready, place: Destination, job: Mapping[str, str], *, at_least: int = 1, merge: bool = True
+) -> int | None:
+    """The bytes that `trace` is going to write; what compression leaves of them is not known. Nothing is written.
+
+    Args:
+        ready, place, job, at_least, merge: as `trace` takes them.
 
     Raises:
-        CannotWrite: too few bytes are free.
+        BadInput: as `rnnprobe.runs.ledger.planned` does.
     """
+    return _size(ready, ledgers.planned(place.target, job, _cutting(ready, at_least), force=place.force), merge)
+
+
+def _cutting(ready: Ready, at_least: int) -> Callable[[], Sequence[Part]]:
+    """What cuts a run into parts."""
+    return lambda: parts.cut(ready.recording, ready.run.network, ready.job.dtype, at_least)
+
+
+def _size(ready: Ready, ledger: Ledger, merge: bool) -> int | None:
+    """The bytes of the parts to come, and of all of them again where they are copied; None where compressed."""
     recording, dtype = ready.recording, ready.job.dtype
-    if ready.job.compress is None:
-        coming = sum(hdf5.size(parts.recording_of(recording, part), dtype) for part in ledger.todo)
-        copied = hdf5.size(recording, dtype) if merge and len(ledger.parts) > 1 else 0
-        atomic.need(place.path, place.target, coming + copied)
+    if ready.job.compress is not None:
+        return None
+    coming = sum(hdf5.size(parts.recording_of(recording, part), dtype) for part in ledger.todo)
+    return coming + (hdf5.size(recording, dtype) if merge and len(ledger.parts) > 1 else 0)
 
 
 def _finish(place: Destination, recording: Recording, settings: Settings, ledger: Ledger, merge: bool) -> None:

@@ -13,10 +13,6 @@ VARIABLE = "TF_NUM_INTRAOP_THREADS"
 """TensorFlow reads it when it begins to compute."""
 
 
-BEGUN = "has begun to compute with"
-"""How a process says that it is too late for another number."""
-
-
 def choose(layers: Sequence[Layer]) -> None:
     """One thread for an operation, unless the user has said how many or a layer is wide.
 
@@ -35,13 +31,14 @@ def become(number: str | None) -> str:
         number: what `VARIABLE` is there; None: nothing, which is as many as there are cores.
 
     Returns:
-        Why that can't be: TensorFlow has begun, and with another number. Empty where it is so.
+        Why that can't be: TensorFlow has begun, and with another number, for which a new process helps. Empty where it
+        is so.
     """
     before = os.environ.get(VARIABLE)
     if before == number:
         return ""
     if "tensorflow" in sys.modules:
-        return f"{BEGUN} {VARIABLE} {before or 'not set'}; this trace wants it {number or 'not set'}"
+        return f"has begun to compute with {VARIABLE} {before or 'not set'}; this trace wants it {number or 'not set'}"
     if number is None:
         del os.environ[VARIABLE]
     else:

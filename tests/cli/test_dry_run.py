@@ -9,12 +9,13 @@ import re
 import numpy as np
 import pytest
 
-from rnnprobe.outputs import atomic
+from rnnprobe.outputs import disk
 
 from ..conftest import SAMPLES
 
 MODEL = SAMPLES / "gru_digits.keras"
 X = SAMPLES / "gru_digits.npy"
+LOOP = SAMPLES.parent / "tests/data/loops/v1/raw_states"
 
 
 def test_bytes_and_time(run, tmp_path):
@@ -35,17 +36,29 @@ def test_bytes_and_time(run, tmp_path):
 def test_writing_is_forecast_from_what_the_disk_takes(run, tmp_path, monkeypatch):
     """A tick for each call of the clock: two for the sample, which is a hundredth of what is to be written."""
     ticks = iter(range(0, 1000, 3))
-    monkeypatch.setattr(atomic, "perf_counter", lambda: float(next(ticks)))
-    monkeypatch.setattr(atomic, "_SAMPLE", 400)
-    monkeypatch.setattr(atomic, "_SAMPLE_PIECE", 100)
-    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 40_000) == 300
-    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 200) == 3
-    assert atomic.pace(tmp_path / "t.h5", tmp_path / "t.h5", 0) == 0
+    monkeypatch.setattr(disk, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(disk, "_SAMPLE", 400)
+    monkeypatch.setattr(disk, "_SAMPLE_PIECE", 100)
+    assert disk.writing_time(tmp_path / "t.h5", tmp_path / "t.h5", 40_000) == 300
+    assert disk.writing_time(tmp_path / "t.h5", tmp_path / "t.h5", 200) == 3
+    assert disk.writing_time(tmp_path / "t.h5", tmp_path / "t.h5", 0) == 0
     assert not os.listdir(tmp_path)
     done = run("trace", MODEL, "--input", X, "--dry-run", "-o", tmp_path / "t.h5")
     assert "both at once: the slower decides" in done.out
     done = run("trace", MODEL, "--input", X, "--dry-run", "-o", tmp_path / "t.h5", "--compress", "gzip")
     assert "computing alone" in done.out
+
+
+def test_writing_is_said_where_computing_can_not_be(run, tmp_path):
+    """Of an original graph: nothing of it is run to tell."""
+    line = ("trace", LOOP, "--input", LOOP / "data.npz:x", "--engine", "original", "--layer", "rnn/while", "--dry-run")
+    done = run(*line, "--json", "-o", tmp_path / "t.h5")
+    assert done.status == 0, done.err
+    (row,) = json.loads(done.out)["time"]
+    assert row["seconds"] is None
+    assert 0 < row["writing"] < 60
+    assert "writing alone" in run(*line, "-o", tmp_path / "t.h5").out
+    assert "How long it would take" not in run(*line).out
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])

@@ -24,14 +24,14 @@ WRITER = """
 import resource, signal, sys, time
 from rnnprobe import outputs
 from rnnprobe.errors import RnnprobeError
-from rnnprobe.outputs import atomic
+from rnnprobe.outputs import disk
 from tests.outputs.recordings import blocks, layer, recording, whole
 
 def terminate(number, frame):
     raise SystemExit(128 + number)
 
 path, limit, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-atomic.need = lambda *ignored: None  # the disk fills up while it is written
+disk.require_room = lambda *ignored: None  # the disk fills up while it is written
 what = recording([layer("a", units=48), layer("b", "gru", 16, "backward")], [[1500, 700], [900]])
 arrays = whole(what)
 signal.signal(signal.SIGTERM, terminate)

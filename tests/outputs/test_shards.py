@@ -304,6 +304,44 @@ def test_a_shard_that_holds_something_else_is_not_copied(tmp_path: Path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["t.h5", "t.h5.parts"]
 
 
+def without_an_array(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["layers/a/h"]
+
+
+def a_group_in_its_place(path: Path) -> None:
+    without_an_array(path)
+    with h5py.File(path, "r+") as file:
+        file.create_group("layers/a/h")
+
+
+def cut_short(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("harm", [without_an_array, a_group_in_its_place, cut_short])
+def test_a_damaged_shard_is_named(harm, tmp_path: Path):
+    what = plain()
+    parts = shards(tmp_path / "t.h5", what, whole(what), (2,))
+    harm(parts[1].path)
+    with pytest.raises(BadInput, match="is damaged") as refused:
+        join.join(outputs.check(tmp_path / "t.h5"), what, outputs.settings(), parts)
+    assert refused.value.path == parts[1].path
+
+
+@pytest.mark.parametrize("fault", [KeyError("slab"), RuntimeError("a chunk")])
+def test_what_fails_on_the_way_out_is_no_damage_of_a_shard(fault, tmp_path: Path, monkeypatch):
+    what = plain()
+    parts = shards(tmp_path / "t.h5", what, whole(what), (2,))
+
+    def put(slabs: join.Slabs, piece: join.Piece) -> None:
+        raise fault
+
+    monkeypatch.setattr(join.Slabs, "put", put)
+    with pytest.raises(type(fault)):
+        join.join(outputs.check(tmp_path / "t.h5"), what, outputs.settings(), parts)
+
+
 def test_no_room_for_the_copy(tmp_path: Path, monkeypatch):
     what = plain()
     target = tmp_path / "t.h5"

@@ -71,7 +71,7 @@ import signal, sys, time
 from pathlib import Path
 from rnnprobe import outputs
 from rnnprobe.errors import RnnprobeError
-from rnnprobe.outputs import atomic
+from rnnprobe.outputs import disk
 from rnnprobe.runs import parts, resume
 from tests.runs.made import Made, sequences
 
@@ -82,7 +82,7 @@ path, pause, limit = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 parts.BYTES = 40_000
 if limit:
     import resource
-    atomic.need = lambda *ignored: None  # the disk fills up while it is written
+    disk.require_room = lambda *ignored: None  # the disk fills up while it is written
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 signal.signal(signal.SIGTERM, terminate)
 print("ready", flush=True)

@@ -132,7 +132,7 @@ def test_a_worker_says_why_it_can_not(tmp_path, monkeypatch):
     releases = tuple(provenance.releases().items())
     number = os.environ.get(threads.VARIABLE)
     order = cluster.Order(job, tuple(attributes.items()), folder, tmp_path, sizes, releases, number)
-    assert cluster.check(order) == ""
+    assert cluster.check(order) == cluster.Answer("")
     for change, says in (
         ({"folder": tmp_path / "nowhere"}, "does not see .*nowhere: a file system that all of them share is needed"),
         ({"directory": tmp_path / "nowhere"}, "does not see what is read here: .*nowhere"),
@@ -142,7 +142,7 @@ def test_a_worker_says_why_it_can_not(tmp_path, monkeypatch):
         ({"job": replace(job, model=tmp_path / "no_model")}, "no_model"),
         ({"releases": (*releases[1:], ("rnnprobe", "0.0.1"))}, r"has rnnprobe .*; here it is 0\.0\.1"),
     ):
-        assert re.search(says, cluster.check(replace(order, **change)))
+        assert re.search(says, cluster.check(replace(order, **change)).problem)
     assert Path.cwd() == tmp_path
 
 
@@ -207,7 +207,8 @@ def test_a_worker_that_has_begun_with_other_threads(state, tmp_path, monkeypatch
             assert "has begun to compute with TF_NUM_INTRAOP_THREADS 1; this trace wants it not set" in str(
                 refused.value
             )
-            assert "restart_workers" in refused.value.hint
+            (address,) = client.nthreads()
+            assert f"restart_workers(['{address}'])" in refused.value.hint
 
 
 def test_the_workers_of_a_machine_share_its_cores(monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -125,10 +127,12 @@ def test_another_trace_in_the_same_place(ids, cut, run, tmp_path):
     words = ("--input", ids, "-o", out, "--resume")
     cut(1)
     assert run("trace", CHARACTERS, *words).status == 130
+    (noted,) = out.with_name("t.h5.parts").glob("*/manifest.json")
+    total = len(json.loads(noted.read_text())["parts"])
     for says, (model, options) in OTHERS.items():
         done = run("trace", model, *words, *options)
         assert done.status == 2
-        assert f"{out}.parts: holds finished parts of another trace: " in done.err
+        assert f"{out}.parts: holds the parts of another trace, 1 of {total} done: " in done.err
         assert says in done.err
     ids.write_text(ids.read_text() + '{"ids": [1]}\n')
     assert "the input's SHA-256 was" in run("trace", CHARACTERS, *words).err
@@ -202,3 +206,42 @@ def test_a_dry_run_leaves_nothing(run, tmp_path):
     done = run("trace", GRU, "--input", DIGITS, "-o", tmp_path / "t.h5", "--resume", "--dry-run")
     assert done.status == 0, done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def needed(run, *line) -> tuple[int, str]:
+    """The bytes that are wanted of a disk that has none, and what was said of it."""
+    done = run(*line)
+    assert done.status == 5, done.err
+    return int(re.search(r"needs ([\d,]+) bytes", done.err)[1].replace(",", "")), done.out
+
+
+@pytest.mark.parametrize("options", [("--resume",), ("--scheduler", "local:1"), ("--scheduler", "local:1", "--merge")])
+def test_a_dry_run_wants_the_room_that_the_run_wants(options, ids, run, tmp_path, monkeypatch):
+    """Parts, and all of them again where they are copied; each has padding of its own."""
+    if "--scheduler" in options:
+        pytest.importorskip("distributed")
+    line = ("trace", CHARACTERS, "--input", ids, "-o", tmp_path / "t.h5")
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1, 1, 0, 0, 0, 0, 0, 0, 0, 255)))
+    once, _ = needed(run, *line)
+    foreseen, out = needed(run, *line, *options, "--dry-run")
+    assert f"{foreseen:,} on the disk" in out
+    assert not (tmp_path / "t.h5.parts").exists()
+    copied = options[-1] != "local:1"
+    assert (1.5 if copied else 0.9) * once < foreseen < (2.5 if copied else 1.4) * once
+    if "--resume" in options:
+        assert needed(run, *line, *options)[0] == foreseen
+
+
+def test_a_dry_run_of_what_was_cut(ids, cut, run, tmp_path, monkeypatch):
+    """What is done needs no room, and the parts of another trace are refused."""
+    line = ("trace", CHARACTERS, "--input", ids, "-o", tmp_path / "t.h5", "--resume")
+    cut(2)
+    assert run(*line).status == 130
+    before = {path: path.read_bytes() for path in (tmp_path / "t.h5.parts").glob("*/*")}
+    cut(0)
+    assert run(*line, "--dry-run", "--record", "h").status == 2
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1, 1, 0, 0, 0, 0, 0, 0, 0, 255)))
+    assert needed(run, *line, "--dry-run")[0] == needed(run, *line)[0]
+    anew = needed(run, *line, "--dry-run", "--force", "--by", "word")[0]  # the same values, of another job
+    assert needed(run, *line, "--dry-run")[0] < anew
+    assert before == {path: path.read_bytes() for path in (tmp_path / "t.h5.parts").glob("*/*")}

@@ -127,7 +127,7 @@ def test_what_another_process_works_on_stays(tmp_path):
     path = tmp_path / "t.h5"
     present(path)
     (folder,) = path.with_name("t.h5.parts").iterdir()
-    with ledger._locked(folder / "lock", folder):
+    with ledger.locked(folder, folder):
         (line,) = replace(path)
     assert line.endswith("are kept: another process is at work on it")
     assert folder.exists()

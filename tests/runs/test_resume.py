@@ -149,12 +149,15 @@ def test_a_part_that_nobody_noted_is_done_again(tmp_path):
     assert_same(plain(tmp_path / "plain.h5", sequences()), path)
 
 
-def test_another_job_is_refused_and_force_starts_anew(tmp_path):
+@pytest.mark.parametrize("after", [0, 20])
+def test_another_job_is_refused_and_force_starts_anew(after, tmp_path):
     path = tmp_path / "t.h5"
-    cut(path)
+    cut(path, after)
     before = done(path)
     other = {**JOB, "record": "h"}
-    with pytest.raises(BadInput, match="holds finished parts of another trace: record was all, and is h") as refused:
+    says = f"holds the parts of another trace, {len(before)} of 4 done: record was all, and is h"
+    assert bool(before) == bool(after)
+    with pytest.raises(BadInput, match=says) as refused:
         written(path, Made(sequences()), other)
     assert "--force starts anew" in refused.value.hint
     assert done(path) == before
@@ -185,8 +188,9 @@ def test_two_at_once(tmp_path):
     path = tmp_path / "t.h5"
 
     def another() -> None:
-        with pytest.raises(BadInput, match="another process is at work"):
+        with pytest.raises(BadInput, match="another process is at work") as refused:
             written(path, Made(sequences()))
+        assert "the same command then goes on" in refused.value.hint
         raise Stop
 
     with pytest.raises(Stop):
