@@ -220,7 +220,7 @@ def _connected(address: str) -> tuple[Any, Callable[[], None]]:
                 LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # None leaves a server at Dask's own port, with a warning if taken
                     silence_logs=logging.CRITICAL,
                     preload=[__name__],
                     env={CORES: os.environ.get(CORES) or str(cores(workers))},
