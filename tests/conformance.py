@@ -409,12 +409,20 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="a part of release/case")
     parser.add_argument("--rebuilt", action="store_true", help="leave out the runs of the stored graphs")
-    parser.add_argument("--compiled", action="store_true", help="let XLA compile every loop, however short")
+    parser.add_argument(
+        "--compiled",
+        nargs="?",
+        const="ahead",
+        choices=("ahead", "inside"),
+        help="let XLA compile every loop, however short; inside: with the input's share of the products in it",
+    )
     arguments = parser.parse_args()
     if arguments.compiled:
         from rnnprobe.engine import compilation
 
         compilation._WORTH = 0
+        if arguments.compiled == "inside":
+            compilation._FEW = compilation._NARROW = 0
     counts: Counter[tuple[str, str]] = Counter()
     formats: Counter[tuple[str, str]] = Counter()
     graphs: Counter[tuple[str, str]] = Counter()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnprobe.cells import CELLS, LSTM
-from rnnprobe.engine import compilation, passes
+from rnnprobe.engine import compilation, loop, passes
 from rnnprobe.engine import run as engine
 from rnnprobe.engine.abreast import most_at_once
 from rnnprobe.engine.compilation import Compilation, filled_steps
@@ -31,8 +31,10 @@ MATHEMATICS = list({(cell.step.__code__, cell.project.__code__): cell for cell i
 """One cell of each mathematics: the others are the same functions on other names."""
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["projected ahead", "projected in the loop"])
 @pytest.mark.parametrize("cell", MATHEMATICS, ids=lambda cell: cell.name)
-def test_every_mathematics_compiled(cell):
+def test_every_mathematics_compiled(monkeypatch, cell, inside):
+    monkeypatch.setattr(loop, "projects_in_loop", lambda layer, rows: inside)
     made = layer(cell)
     x, lengths = floats(3, 7, *shape(made)), [7, 3, 0]
     expected, final = replay(made, x, lengths)
